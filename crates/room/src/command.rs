@@ -23,6 +23,18 @@ pub enum Command {
     Publish(Publish),
 }
 
+impl Command {
+    /// The room it is about.
+    #[must_use]
+    pub fn room(&self) -> &RoomName {
+        match self {
+            Self::Create(create) => &create.room,
+            Self::Delete(delete) => &delete.room,
+            Self::Publish(publish) => &publish.room,
+        }
+    }
+}
+
 /// Create a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Create {
@@ -87,4 +99,25 @@ pub enum PayloadKind {
     Json,
     /// Anything.
     Binary,
+}
+
+impl PayloadKind {
+    /// Its number in entries, rows and hashes. Part of the stored format: never change one.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Json => 0,
+            Self::Binary => 1,
+        }
+    }
+
+    /// The kind of this number.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Json),
+            1 => Some(Self::Binary),
+            _ => None,
+        }
+    }
 }

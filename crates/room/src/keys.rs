@@ -1,1 +1,161 @@
-//! Keys of the data store.
+//! Keys of the data store: the rows of one shard replica, sorted as their parts.
+//!
+//! The first byte names a table, numbers are big-endian, and only the last part of a key may vary in length:
+//!
+//! ```text
+//!           0        1                         17                   25              33
+//! shard     00 │ the consensus adapter's own rows (applied position, membership)
+//! name      01 │ name, 1 to 128 bytes                                                  → NameRow
+//! room      02 │ life (16)                 │                                           → RoomRow
+//! message   03 │ life (16)                 │ offset u64         │                      → Item
+//! id        04 │ life (16)                 │ message id (16)                    │      → DedupeRow
+//! cursor    05 │ life (16)                 │ consumer …           reserved
+//! hold      06 │ life (16)                 │ hold …               reserved
+//! expiry    07 │ time u64 │ life (16) │ message id (16)           reserved: ids by the time they may go
+//! ```
+//!
+//! A life is shard u32, log index u64, ordinal u32 (see [`LifeId::to_bytes`]). No room's rows are found by its
+//! name but the first, so that a deleted room's rows can never be taken for those of its successor.
+
+use roomkeeper_types::{LifeId, MessageId, Offset, RoomName};
+
+/// Rows of the shard itself, owned by the consensus adapter. The room core neither reads nor writes them.
+pub const SHARD_TABLE: u8 = 0x00;
+/// Room name → life, or the shard that holds it.
+pub const NAME_TABLE: u8 = 0x01;
+/// Life → the room's counters and hash.
+pub const ROOM_TABLE: u8 = 0x02;
+/// Life and offset → message.
+pub const MESSAGE_TABLE: u8 = 0x03;
+/// Life and message id → where the message stands, and its digest.
+pub const ID_TABLE: u8 = 0x04;
+/// Reserved for cursors: life and consumer → committed offset.
+pub const CURSOR_TABLE: u8 = 0x05;
+/// Reserved for holds: life and hold → messages without offsets.
+pub const HOLD_TABLE: u8 = 0x06;
+/// Reserved for the expiry of ids whose messages were trimmed.
+pub const ID_EXPIRY_TABLE: u8 = 0x07;
+
+const LIFE_END: usize = 1 + LifeId::LEN;
+
+/// Key of the row that says where a room of this name is.
+#[must_use]
+pub fn name(name: &RoomName) -> Vec<u8> {
+    name_prefix(name.as_str())
+}
+
+/// What the keys of all names that begin with `prefix` begin with.
+#[must_use]
+pub fn name_prefix(prefix: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + prefix.len());
+    key.push(NAME_TABLE);
+    key.extend_from_slice(prefix.as_bytes());
+    key
+}
+
+/// Key of a life's counters.
+#[must_use]
+pub fn room(life: LifeId) -> [u8; LIFE_END] {
+    of_life(ROOM_TABLE, life)
+}
+
+/// Key of a message.
+#[must_use]
+pub fn message(life: LifeId, offset: Offset) -> [u8; LIFE_END + 8] {
+    let mut key = of_life(MESSAGE_TABLE, life);
+    key[LIFE_END..].copy_from_slice(&offset.get().to_be_bytes());
+    key
+}
+
+/// Key of what is known of a message id.
+#[must_use]
+pub fn id(life: LifeId, id: MessageId) -> [u8; LIFE_END + 16] {
+    let mut key = of_life(ID_TABLE, life);
+    key[LIFE_END..].copy_from_slice(&id.0);
+    key
+}
+
+/// The range of all keys of a life in a table whose keys are (table, life, …): from the first key
+/// (inclusive) to the second (exclusive).
+#[must_use]
+pub fn life_range(table: u8, life: LifeId) -> (Vec<u8>, Vec<u8>) {
+    let from: [u8; LIFE_END] = of_life(table, life);
+    (from.to_vec(), successor(from.to_vec()))
+}
+
+/// The least key above all keys that begin with `prefix`, which has a byte below 255.
+#[must_use]
+pub fn successor(mut prefix: Vec<u8>) -> Vec<u8> {
+    while let Some(last) = prefix.pop() {
+        if last < u8::MAX {
+            prefix.push(last + 1);
+            break;
+        }
+    }
+    prefix
+}
+
+fn of_life<const N: usize>(table: u8, life: LifeId) -> [u8; N] {
+    let mut key = [0; N];
+    key[0] = table;
+    key[1..LIFE_END].copy_from_slice(&life.to_bytes());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use roomkeeper_types::ShardId;
+
+    use super::*;
+
+    fn any_life() -> impl Strategy<Value = LifeId> {
+        // Small numbers meet each other often, large ones reach the upper bytes.
+        let number = || prop_oneof![0..3u64, any::<u64>(), Just(u64::MAX)];
+        (number(), number(), number()).prop_map(|(shard, index, ordinal)| LifeId {
+            shard: ShardId(shard as u32),
+            index,
+            ordinal: ordinal as u32,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn keys_sort_as_their_parts(
+            a in (any_life(), any::<u64>(), any::<[u8; 16]>()),
+            b in (any_life(), any::<u64>(), any::<[u8; 16]>()),
+        ) {
+            prop_assert_eq!(room(a.0).cmp(&room(b.0)), a.0.cmp(&b.0));
+            let offsets = (Offset(a.1), Offset(b.1));
+            prop_assert_eq!(
+                message(a.0, offsets.0).cmp(&message(b.0, offsets.1)),
+                (a.0, offsets.0).cmp(&(b.0, offsets.1))
+            );
+            let ids = (MessageId(a.2), MessageId(b.2));
+            prop_assert_eq!(id(a.0, ids.0).cmp(&id(b.0, ids.1)), (a.0, ids.0).cmp(&(b.0, ids.1)));
+        }
+
+        #[test]
+        fn names_sort_as_their_text(a in "[a-zA-Z0-9._~:-]{1,4}", b in "[a-zA-Z0-9._~:-]{1,4}") {
+            prop_assert_eq!(name_prefix(&a).cmp(&name_prefix(&b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn life_range_holds_the_life_and_no_other(
+            a in any_life(), b in any_life(), offset in any::<u64>(), uuid in any::<[u8; 16]>(),
+        ) {
+            let (from, to) = life_range(MESSAGE_TABLE, a);
+            let key = message(b, Offset(offset));
+            prop_assert_eq!(from[..] <= key[..] && key[..] < to[..], a == b);
+            let (from, to) = life_range(ID_TABLE, a);
+            let key = id(b, MessageId(uuid));
+            prop_assert_eq!(from[..] <= key[..] && key[..] < to[..], a == b);
+        }
+    }
+
+    #[test]
+    fn successor_of_bytes_that_end_in_255_carries() {
+        assert_eq!(successor(vec![1]), [2]);
+        assert_eq!(successor(vec![1, 7, 255, 255]), [1, 8]);
+    }
+}

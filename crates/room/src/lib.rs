@@ -3,14 +3,28 @@
 //! Pure: input is an entry and replicated rows, output is replies, effects and row writes. No clock,
 //! randomness, lock or await, so that every replica computes the same.
 
-pub mod apply;
+// What goes in: commands, batched into the payload of a log entry.
+mod codec;
 pub mod command;
+mod wire;
+
+// What is kept: rows under keys.
+pub mod hash;
 pub mod keys;
-pub mod read;
+pub mod mem;
 pub mod row;
 pub mod rows;
 
+// What happens: entries applied over the rows, and the rows read.
+pub mod apply;
+mod outcome;
+mod overlay;
+pub mod read;
+
 pub use apply::{Applier, Effect, Outcome, Refusal};
+pub use codec::CommandError;
 pub use command::{Batch, Command, Create, Delete, NewMessage, Payload, PayloadKind, Publish};
-pub use row::{Item, RoomHash};
+pub use hash::RoomHash;
+pub use mem::MemRows;
+pub use row::Item;
 pub use rows::{Rows, RowsError, Write};

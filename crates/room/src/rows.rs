@@ -20,21 +20,30 @@ pub enum RowsError {
     },
 }
 
+impl RowsError {
+    /// The row under `key` makes no sense.
+    #[must_use]
+    pub fn corrupt(key: &[u8], reason: &'static str) -> Self {
+        Self::Corrupt { key: key.to_vec(), reason }
+    }
+}
+
+/// Is shown a row's key and value, and says whether it wants the next one.
+pub type Visitor<'v> = &'v mut (dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v);
+
 /// A consistent view of one shard's rows, sorted by key.
 pub trait Rows {
     /// The row under this key.
+    ///
+    /// # Errors
+    /// The read failed: the row may be there or not.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, RowsError>;
 
     /// Visits the rows from `from` (inclusive) to `to` (exclusive) in key order until the visitor breaks.
     ///
     /// # Errors
     /// A failed read anywhere in the range, also after rows were visited: what was visited is then a part.
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), RowsError>;
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visitor<'_>) -> Result<(), RowsError>;
 }
 
 /// One change of the rows. The writes of one applied run are made in one atomic step, in order.
