@@ -1,6 +1,6 @@
 //! The commands' names: one list for both codecs.
 
-use crate::Command;
+use crate::{Command, Reply};
 
 macro_rules! kinds {
     ($($kind:ident = $name:literal),* $(,)?) => {
@@ -75,5 +75,22 @@ impl Command {
     #[must_use]
     pub fn kind(&self) -> Option<CommandKind> {
         CommandKind::from_name(self.name())
+    }
+}
+
+impl Reply {
+    /// The command that it answers.
+    #[must_use]
+    pub const fn kind(&self) -> CommandKind {
+        match self {
+            Self::Hello(_) => CommandKind::Hello,
+            Self::Join(_) => CommandKind::Join,
+            Self::Leave => CommandKind::Leave,
+            Self::Publish(_) => CommandKind::Publish,
+            Self::History(_) => CommandKind::History,
+            Self::Rooms(_) => CommandKind::Rooms,
+            Self::Create(_) => CommandKind::Create,
+            Self::Delete => CommandKind::Delete,
+        }
     }
 }

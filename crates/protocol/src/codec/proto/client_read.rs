@@ -23,8 +23,8 @@ pub(in crate::codec) fn decode_server(
         Some(Frame::Reply(pb::Reply { id, outcome })) => {
             let reply = match outcome {
                 Some(Outcome::Error(error)) => read_error(error).map(|error| Some(Err(error))),
-                Some(outcome) if sent(id).is_some() => read_reply(outcome).map(|reply| reply.map(Ok)),
-                _ => Ok(None),
+                Some(outcome) => sent(id).map_or(Ok(None), |kind| read_reply(kind, outcome)),
+                None => Ok(None),
             };
             let reply = reply.map_err(|error| DecodeError { id, error })?;
             Ok(reply.map(|reply| ServerFrame::Reply(id, reply)))
@@ -52,7 +52,16 @@ fn read_push(push: WirePush) -> Result<Option<Push>, Error> {
     }))
 }
 
-fn read_reply(outcome: Outcome) -> Result<Option<Reply>, Error> {
+fn read_reply(kind: CommandKind, outcome: Outcome) -> Result<Option<Result<Reply, Error>>, Error> {
+    let reply = read_ok(outcome)?;
+    if let Some(other) = reply.as_ref().map(Reply::kind).filter(|other| *other != kind) {
+        let text = format!("reply: expected one to {}, got one to {}", kind.name(), other.name());
+        return Err(Error::bad_request(text));
+    }
+    Ok(reply.map(Ok))
+}
+
+fn read_ok(outcome: Outcome) -> Result<Option<Reply>, Error> {
     Ok(Some(match outcome {
         Outcome::Hello(hello) => Reply::Hello(read_hello(hello)?),
         Outcome::Join(join) => Reply::Join(read_join(join)?),
@@ -153,3 +162,7 @@ fn read_error(error: pb::Error) -> Result<Error, Error> {
         next: error.next,
     })
 }
+
+#[cfg(test)]
+#[path = "client_read_tests.rs"]
+mod tests;

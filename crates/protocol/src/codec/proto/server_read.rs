@@ -156,3 +156,7 @@ fn read_isolation(number: i32) -> Result<Isolation, Error> {
 fn parse_optional<T: FromStr<Err: Display>>(field: &str, text: Option<String>) -> Result<Option<T>, Error> {
     text.map(|text| parse(field, &text)).transpose()
 }
+
+#[cfg(test)]
+#[path = "server_read_tests.rs"]
+mod tests;

@@ -1,0 +1,114 @@
+//! Whatever bytes arrive, every decoder returns: random ones, good frames with a byte changed, and JSON
+//! that is no frame.
+
+mod common;
+
+use bytes::Bytes;
+use common::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use roomkeeper_protocol::{
+    Codec, Command, CommandKind, Data, Frame, Limits, Push, Reply, Request, decode_create_json,
+    decode_error_json, decode_publish_json, decode_reply_json,
+};
+
+/// Returns how many decoders took it, so that none is optimised away.
+fn feed_all(bytes: &[u8]) -> usize {
+    let bytes = Bytes::copy_from_slice(bytes);
+    let limits = Limits::default();
+    let mut taken = 0;
+    for codec in Codec::ALL {
+        for frame in [Frame::Text(bytes.clone()), Frame::Binary(bytes.clone())] {
+            taken += usize::from(codec.decode_request(&frame, &limits).is_ok());
+            for kind in CommandKind::ALL {
+                taken += usize::from(codec.decode_server(&frame, |_| Some(*kind)).is_ok());
+            }
+        }
+    }
+    for kind in CommandKind::ALL {
+        taken += usize::from(decode_reply_json(*kind, &bytes).is_ok());
+    }
+    taken += usize::from(decode_publish_json(&bytes, &limits).is_ok());
+    taken += usize::from(decode_create_json(&bytes).is_ok());
+    taken += usize::from(decode_error_json(&bytes).is_ok());
+    taken += usize::from(Data::json(bytes).is_ok());
+    taken
+}
+
+fn good_frames() -> Vec<Bytes> {
+    let mut frames = Vec::new();
+    let replies = [
+        Ok(Reply::Hello(hello_ok())),
+        Ok(Reply::Join(join_ok())),
+        Ok(Reply::Publish(publish_ok())),
+        Ok(Reply::History(history_ok())),
+        Ok(Reply::Rooms(rooms_ok())),
+        Err(full_error()),
+    ];
+    for codec in Codec::ALL {
+        frames.extend(replies.iter().map(|reply| codec.encode_reply(7, reply).into_bytes()));
+        frames.push(codec.encode_push(&Push::Moved(hint())).into_bytes());
+        frames.push(codec.encode_messages(&room("general"), &items()).into_bytes());
+        let leave = Request { id: 7, command: Command::Leave(room_ref()) };
+        frames.push(codec.encode_request(&leave).into_bytes());
+    }
+    frames
+}
+
+#[test]
+fn good_frame_cut_anywhere_returns() {
+    for frame in good_frames() {
+        for end in 0..frame.len() {
+            feed_all(&frame[..end]);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_return(bytes in vec(any::<u8>(), 0..300)) {
+        feed_all(&bytes);
+    }
+
+    #[test]
+    fn random_json_returns(text in any_json_text()) {
+        prop_assert!(feed_all(text.as_bytes()) > 0, "Data::json takes any JSON");
+    }
+
+    #[test]
+    fn random_json_as_a_commands_fields_returns(text in any_json_text(), kind in 0..CommandKind::ALL.len()) {
+        feed_all(format!(r#"{{"id":1,"{}":{text}}}"#, CommandKind::ALL[kind].name()).as_bytes());
+        feed_all(format!(r#"{{"id":1,"ok":{text}}}"#).as_bytes());
+        feed_all(format!(r#"{{"messages":{text}}}"#).as_bytes());
+    }
+
+    #[test]
+    fn good_frame_with_bytes_changed_returns(
+        frame in 0..18_usize,
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let frames = good_frames();
+        let mut bytes = frames[frame].to_vec();
+        for (place, byte) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        feed_all(&bytes);
+    }
+
+    #[test]
+    fn publish_with_bytes_changed_returns(
+        publish in any_publish(),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let request = Request { id: 7, command: Command::Publish(publish) };
+        for codec in Codec::ALL {
+            let mut bytes = codec.encode_request(&request).into_bytes().to_vec();
+            for (place, byte) in &changes {
+                let place = place.index(bytes.len());
+                bytes[place] = *byte;
+            }
+            feed_all(&bytes);
+        }
+    }
+}
