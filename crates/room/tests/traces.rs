@@ -1,0 +1,65 @@
+//! Golden traces: each file of `traces/` is one situation, told as commands and what they come to.
+//!
+//! `> ` begins a line of input, the lines below it are the output, `#` begins a comment. `UPDATE_TRACES=1`
+//! rewrites the outputs; read the diff before it is committed.
+//!
+//! ```text
+//! > publish a ann create 1="hi" 2:bin=xy     a command: an entry of its own, in a run of its own
+//! > create a ; delete a                      two commands of one entry
+//! > create a | delete a                      two entries of one run
+//! > epoch 2                                  the entries that follow are of this epoch
+//! ```
+//!
+//! Entries have the indices 1, 2, … and are stamped 1001, 1002, …; message ids are small numbers.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod trace;
+
+macro_rules! traces {
+    ($($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            trace::check(stringify!($name));
+        }
+    )*
+        /// A file without a test would never be read.
+        #[test]
+        fn every_trace_has_a_test() {
+            let mut files: Vec<String> = std::fs::read_dir(trace::DIR)
+                .unwrap()
+                .map(|file| file.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+                .collect();
+            files.sort();
+            let mut tests = vec![$(stringify!($name)),*];
+            tests.sort();
+            assert_eq!(files, tests);
+        }
+    };
+}
+
+traces! {
+    create_room_absent
+    create_room_present
+    delete_room_absent
+    delete_room_present
+    delete_former_life
+    delete_in_same_run
+    publish_room_absent
+    publish_room_absent_with_expect
+    publish_room_absent_with_life
+    publish_room_present
+    publish_after_change_of_owner
+    publish_again
+    publish_again_in_same_batch
+    publish_again_to_next_life
+    publish_id_of_other_message
+    publish_batch_partly_known
+    publish_malformed
+    publish_expect
+    publish_former_life
+    command_for_other_shard
+    command_for_forwarded_room
+    history_of_room
+    history_with_gap
+    rooms_listed
+}
