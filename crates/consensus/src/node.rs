@@ -1,0 +1,174 @@
+//! A node's share of consensus: the transport, and the groups it has replicas of.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::{Config, Raft, SnapshotPolicy};
+use roomkeeper_storage::{DataStore, LogEngine};
+use roomkeeper_types::{Epoch, NodeId, ReplicaId};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::log_store::LogStore;
+use crate::machine::{Machine, MachineAdapter};
+use crate::network::Network;
+use crate::peer::{Lane, Links, MAX_MESSAGE, PeerError, PeerHandler, PeerIdentity, PeerServer};
+use crate::registry::{Local, Registry};
+use crate::wire::{Body, pb};
+use crate::{Group, GroupError, GroupId};
+
+/// Timers of a group. A follower campaigns `election_max` plus a random time between the two after it last
+/// heard the leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// How often a leader is heard when it has nothing to say.
+    pub heartbeat: Duration,
+    /// Shortest random wait of an election.
+    pub election_min: Duration,
+    /// Longest random wait, and how long a follower refuses other candidates after it heard the leader.
+    pub election_max: Duration,
+}
+
+/// Where and as whom a node takes part.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who this node is to its peers.
+    pub identity: PeerIdentity,
+    /// A folder for snapshots on their way; emptied at start.
+    pub scratch: PathBuf,
+}
+
+/// A node's share of consensus. Cheap to clone.
+#[derive(Clone)]
+pub struct Consensus {
+    links: Arc<Links>,
+    registry: Registry,
+    server: PeerServer,
+    log: LogEngine,
+    data: DataStore,
+    scratch: Arc<std::path::Path>,
+    stop: watch::Sender<bool>,
+}
+
+impl Consensus {
+    /// Over the node's databases. Nothing runs until [`Consensus::serve`] and [`Consensus::open`].
+    ///
+    /// # Errors
+    /// The scratch folder cannot be emptied.
+    pub fn new(
+        settings: Settings,
+        log: LogEngine,
+        data: DataStore,
+        handler: Arc<dyn PeerHandler>,
+    ) -> std::io::Result<Self> {
+        if settings.scratch.exists() {
+            std::fs::remove_dir_all(&settings.scratch)?;
+        }
+        std::fs::create_dir_all(&settings.scratch)?;
+        let scratch: Arc<std::path::Path> = settings.scratch.into();
+        let identity = Arc::new(settings.identity);
+        let registry = Registry::default();
+        let server = PeerServer::new(identity.clone(), handler.clone(), registry.clone(), scratch.clone());
+        let links = Arc::new(Links::new(identity, handler));
+        Ok(Self { links, registry, server, log, data, scratch, stop: watch::channel(false).0 })
+    }
+
+    /// Serves peers on this listener until [`Consensus::shutdown`].
+    ///
+    /// # Errors
+    /// The listener failed.
+    pub async fn serve(&self, listener: TcpListener) -> Result<(), PeerError> {
+        let service = pb::peer_server::PeerServer::new(self.server.clone())
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        let mut stop = self.stop.subscribe();
+        Server::builder()
+            .tcp_nodelay(true)
+            .http2_keepalive_interval(Some(Duration::from_secs(1)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(2)))
+            .initial_stream_window_size(Some(4 << 20))
+            .initial_connection_window_size(Some(8 << 20))
+            .add_service(service)
+            .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
+                // A closed channel means that the node is gone: stop too.
+                drop(stop.wait_for(|stop| *stop).await);
+            })
+            .await
+            .map_err(|error| PeerError::Unreachable("the peer listener".to_owned(), error.to_string()))
+    }
+
+    /// Starts this node's replica of a group, from what is on disk (nothing, for a new one).
+    ///
+    /// # Errors
+    /// The replica's log or rows cannot be read, or contradict each other.
+    pub async fn open(
+        &self,
+        group: GroupId,
+        replica: ReplicaId,
+        timing: Timing,
+        machine: impl Machine,
+    ) -> Result<Group, GroupError> {
+        let config = raft_config(group, timing).validate().map_err(GroupError::of)?;
+        let log = LogStore::new(self.log.group(replica).map_err(GroupError::of)?);
+        let store = self.data.replica(replica).map_err(GroupError::of)?;
+        let (epoch, applied_epoch) = watch::channel(Epoch(0));
+        let machine =
+            MachineAdapter::open(Box::new(machine), store.clone(), epoch).map_err(GroupError::of)?;
+        let network = Network { group, links: self.links.clone(), scratch: self.scratch.clone() };
+        let raft = Raft::new(replica.0, Arc::new(config), network, log, machine).await;
+        let raft = raft.map_err(GroupError::of)?;
+        self.registry.insert(group, Local { replica, raft: raft.clone() });
+        Ok(Group::new(group, replica, raft, store, applied_epoch))
+    }
+
+    /// Asks a node; the answer is what its handler returned.
+    ///
+    /// # Errors
+    /// The node cannot be reached, does not answer in time, or refuses.
+    pub async fn ask(&self, node: NodeId, body: Bytes, timeout: Duration) -> Result<Bytes, PeerError> {
+        let link = self.links.to(node, Lane::Ping);
+        match link.ask(GroupId::Meta, 0, Body::Ask(body), timeout).await? {
+            Body::Answered(answer) => Ok(answer),
+            _ => Err(PeerError::Refused(node.to_string(), "its answer does not fit the request".to_owned())),
+        }
+    }
+
+    /// Stops all replicas, then the peer service, then the log writer.
+    pub async fn shutdown(&self) {
+        for local in self.registry.take() {
+            if let Err(error) = local.raft.shutdown().await {
+                tracing::warn!(replica = %local.replica, %error, "replica did not stop in order");
+            }
+        }
+        self.stop.send_replace(true);
+        let log = self.log.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || log.close()).await {
+            tracing::warn!(%error, "log writer did not stop in order");
+        }
+    }
+}
+
+fn raft_config(group: GroupId, timing: Timing) -> Config {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Config {
+        cluster_name: group.to_string(),
+        heartbeat_interval: millis(timing.heartbeat),
+        election_timeout_min: millis(timing.election_min),
+        election_timeout_max: millis(timing.election_max),
+        enable_pre_vote: Some(true),
+        // A restarted leader asks for votes again: its rows may be older than what it acked.
+        enable_leader_restore: Some(false),
+        // A log that came back shorter is a loss to be found, not to be got used to.
+        allow_log_reversion: Some(false),
+        max_payload_entries: 1024,
+        purge_batch_size: 1024,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(20_000),
+        max_in_snapshot_log_to_keep: 10_000,
+        install_snapshot_timeout: 60_000,
+        ..Config::default()
+    }
+}
