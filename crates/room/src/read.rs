@@ -202,3 +202,41 @@ fn info(life: LifeId, row: RoomRow) -> RoomInfo {
         hash: row.hash,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemRows, Write};
+
+    const LIFE: LifeId = LifeId { shard: ShardId(0), index: 1, ordinal: 0 };
+
+    fn rows_with_name(of_room: Option<&str>) -> MemRows {
+        let mut rows = MemRows::default();
+        let name = "a".parse().unwrap();
+        let mut writes = vec![Write::Put(keys::name(&name).into(), NameRow::Life(LIFE).encode())];
+        if let Some(of_room) = of_room {
+            let row = RoomRow::new(of_room.parse().unwrap(), Timestamp(1));
+            writes.push(Write::Put(keys::room(LIFE).to_vec().into(), row.encode()));
+        }
+        rows.apply_writes(&writes);
+        rows
+    }
+
+    fn is_corrupt<T>(result: &Result<T, RowsError>) -> bool {
+        matches!(result, Err(RowsError::Corrupt { key, .. }) if *key == keys::room(LIFE))
+    }
+
+    #[test]
+    fn room_without_its_row_is_corrupt_not_absent() {
+        let rows = rows_with_name(None);
+        assert!(is_corrupt(&room(&rows, &"a".parse().unwrap())));
+        assert!(is_corrupt(&super::rooms(&rows, "", None, 10)));
+    }
+
+    #[test]
+    fn room_with_the_row_of_another_is_corrupt() {
+        let rows = rows_with_name(Some("b"));
+        assert!(is_corrupt(&room(&rows, &"a".parse().unwrap())));
+        assert!(room(&rows_with_name(Some("a")), &"a".parse().unwrap()).unwrap().is_some());
+    }
+}

@@ -208,6 +208,16 @@ fn batch_with_a_huge_count_is_refused_before_memory_is_taken() {
     assert_eq!(Batch::decode(bytes.into()), Err(CommandError::Unreadable("it ends too early")));
 }
 
+/// One encoding per value: a flag that is neither 0 nor 1 was not written by us.
+#[test]
+fn batch_with_a_flag_of_two_is_refused() {
+    let room = "a".parse().unwrap();
+    let commands = vec![Command::Create(Create { room, exclusive: true })];
+    let mut bytes = Batch { time: Timestamp(1), commands }.encode().to_vec();
+    *bytes.last_mut().unwrap() = 2;
+    assert_eq!(Batch::decode(bytes.into()), Err(CommandError::Unreadable("a flag is neither 0 nor 1")));
+}
+
 fn one_of_each() -> (Batch, Item) {
     let payload = Payload { kind: PayloadKind::Json, bytes: Bytes::from_static(b"{\"a\":1}") };
     let (id, sent, from) = (MessageId([7; 16]), Some(Timestamp(900)), "ann".parse::<UserId>().unwrap());
