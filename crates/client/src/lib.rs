@@ -1,1 +1,58 @@
-//! client
+//! Rust client of Roomkeeper.
+//!
+//! A [`Client`] knows a list of seed URLs. A [`Room`] is one WebSocket to one room, wherever its owner is:
+//! the client follows redirects, comes back after a failover, publishes again what was not answered (with
+//! the same ids, in the same order) and resumes its [`Subscription`] at the next offset, so that a caller
+//! sees every message once and in order, or an error that says why not.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use futures::StreamExt;
+//! use roomkeeper_client::{Client, ClientConfig, Event, message};
+//! use roomkeeper_client::protocol::{Data, From};
+//!
+//! let client = Client::new(ClientConfig::new(["http://127.0.0.1:7700"]))?;
+//! let room = client.room("general".parse()?);
+//! let mut subscription = room.subscribe(From::Latest).await?;
+//! room.publish(vec![message(Data::json_string("hello"))]).await?;
+//! if let Some(Event::Items(items)) = subscription.next().await.transpose()? {
+//!     println!("{} at {}", items[0].id, items[0].offset);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The parts: [`session`] is the protocol's state without a socket or a clock; [`driver`] is the
+//! task that owns a socket and does what the session says; [`dial`] opens sockets and follows redirects.
+//! What this crate does not do yet: tokens, TLS, credit, presence, holds.
+
+mod backoff;
+mod config;
+mod dial;
+mod driver;
+mod error;
+mod link;
+mod metrics;
+mod model;
+mod outlet;
+mod publish;
+mod rest;
+mod resume;
+mod room;
+mod session;
+mod subscription;
+mod targets;
+
+pub use config::{ClientConfig, Route};
+pub use error::Error;
+pub use metrics::{Counts, Metrics};
+pub use model::{ClusterMap, LocalCopy, NodeEntry, ReplicaEntry, ReplicaLag, RoomInfo, ShardEntry};
+pub use publish::{PublishTicket, message};
+pub use rest::Client;
+pub use room::Room;
+pub use subscription::{Event, Subscription};
+
+/// The protocol's vocabulary: what is published, what comes back.
+pub use roomkeeper_protocol as protocol;
+/// Ids, names and positions.
+pub use roomkeeper_types as types;

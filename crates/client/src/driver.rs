@@ -1,0 +1,399 @@
+//! The task behind a room's handle: it owns the socket and does what the session says.
+//!
+//! It is always in one of three states: idle (nothing to do, no socket), connecting (waiting for a backoff
+//! or a handshake) and serving a socket. Calls are taken in all three; the session knows what is sent when.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roomkeeper_protocol::{CloseCode, Command, DecodeError, From, OwnerHint, Reply};
+use roomkeeper_types::RoomName;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+
+use crate::backoff::Backoff;
+use crate::dial::dial;
+use crate::link::{Io, Link};
+use crate::outlet::{Events, Outlet, Reader};
+use crate::session::{Effect, Session};
+use crate::targets::Targets;
+use crate::{ClientConfig, Error, Metrics};
+
+/// Between two looks at deadlines and at the silence of a server.
+const TICK: Duration = Duration::from_millis(200);
+/// Calls taken, and frames read, before the other gets its turn.
+const BATCH: usize = 256;
+/// Calls that may wait to be taken beyond the window of publishes.
+const OPS: usize = 64;
+
+/// The answer to a call; an error of the channel means that the task is gone.
+pub(crate) type Answer = oneshot::Receiver<Result<Reply, Error>>;
+
+/// Whoever waits for an answer.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    answer: oneshot::Sender<Result<Reply, Error>>,
+    /// A place in the window of publishes, given back with the answer.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Waiter {
+    pub(crate) fn new(permit: Option<OwnedSemaphorePermit>) -> (Self, Answer) {
+        let (answer, receiver) = oneshot::channel();
+        (Self { answer, _permit: permit }, receiver)
+    }
+
+    fn answer(self, result: Result<Reply, Error>) {
+        // Whoever asked may have stopped waiting; then nobody needs the answer.
+        let _ = self.answer.send(result);
+    }
+}
+
+/// What a handle asks for.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Call { command: Command, waiter: Waiter },
+    Subscribe { from: From, events: Events, waiter: Waiter },
+    Connect { waiter: Waiter },
+}
+
+/// The way to a room's task. The task ends after the last one is gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle(mpsc::Sender<Op>);
+
+impl Handle {
+    pub(crate) async fn send(&self, op: Op) -> Result<(), Error> {
+        self.0.send(op).await.map_err(|_| Error::Stopped)
+    }
+}
+
+/// Starts a room's task.
+pub(crate) fn spawn(
+    config: Arc<ClientConfig>,
+    metrics: Arc<Metrics>,
+    targets: Targets,
+    room: RoomName,
+) -> Handle {
+    let (sender, ops) = mpsc::channel(config.window + OPS);
+    let hello = roomkeeper_protocol::Hello {
+        user: config.user.clone(),
+        client: Some(concat!("roomkeeper-rust/", env!("CARGO_PKG_VERSION")).into()),
+        ..Default::default()
+    };
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let driver = Driver {
+        session: Session::new(hello, config.deadline),
+        config,
+        metrics,
+        targets,
+        room,
+        ops,
+        taken: Vec::with_capacity(BATCH),
+        closing: false,
+        outlet: Outlet::default(),
+        backoff: Backoff::default(),
+        hints: 0,
+        tick,
+        sockets: 0,
+    };
+    tokio::spawn(driver.run());
+    Handle(sender)
+}
+
+struct Driver {
+    config: Arc<ClientConfig>,
+    metrics: Arc<Metrics>,
+    targets: Targets,
+    room: RoomName,
+    session: Session<Waiter>,
+    ops: mpsc::Receiver<Op>,
+    /// Scratch space for the calls just taken.
+    taken: Vec<Op>,
+    /// The last handle is gone.
+    closing: bool,
+    outlet: Outlet,
+    backoff: Backoff,
+    /// Hints of an owner followed since a command last succeeded.
+    hints: usize,
+    tick: Interval,
+    /// Sockets opened so far.
+    sockets: u64,
+}
+
+/// Why a connection ended.
+enum Outcome {
+    /// Try again, there if the hint says where.
+    Reconnect(Error, Option<OwnerHint>),
+    /// The session has failed for good.
+    Failed,
+    /// The handle is gone and everything is answered.
+    Finished,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        let mut wait = Duration::ZERO;
+        loop {
+            if !self.idle().await {
+                return;
+            }
+            let outcome = match self.connect(wait).await {
+                Ok(Some(link)) => self.serve(link).await,
+                // Everything was given up before there was a connection.
+                Ok(None) => continue,
+                Err(error) => Outcome::Reconnect(error, None),
+            };
+            wait = match outcome {
+                Outcome::Reconnect(cause, hint) => self.lost(cause, hint),
+                Outcome::Failed => Duration::ZERO,
+                Outcome::Finished => return,
+            };
+        }
+    }
+
+    /// Waits until a connection is needed; `false` when none will be any more.
+    async fn idle(&mut self) -> bool {
+        loop {
+            while self.perform().is_some() {}
+            if self.session.has_work() {
+                return true;
+            }
+            if self.closing {
+                return false;
+            }
+            tokio::select! {
+                _ = self.outlet.changed() => {}
+                taken = self.ops.recv_many(&mut self.taken, BATCH) => self.take(taken),
+            }
+        }
+    }
+
+    /// Waits, then opens a socket to the next node; `None` if nobody needs it any more.
+    async fn connect(&mut self, wait: Duration) -> Result<Option<Link>, Error> {
+        let base = self.targets.next().ok_or(Error::NoUrl)?;
+        let (config, metrics, room) = (self.config.clone(), self.metrics.clone(), self.room.clone());
+        let dialing = async move {
+            sleep(wait).await;
+            dial(&config, &metrics, &base, &room).await
+        };
+        let mut dialing = pin!(dialing);
+        loop {
+            tokio::select! {
+                result = &mut dialing => return result.map(Some),
+                reader = self.outlet.changed() => self.read_by(reader),
+                taken = self.ops.recv_many(&mut self.taken, BATCH), if !self.closing => self.take(taken),
+                _ = self.tick.tick() => self.session.expire(Instant::now()),
+            }
+            while self.perform().is_some() {}
+            if !self.session.has_work() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Serves one socket until it ends.
+    async fn serve(&mut self, mut link: Link) -> Outcome {
+        self.metrics.connected(self.sockets > 0);
+        self.sockets += 1;
+        self.session.connected();
+        self.metrics.republished(self.session.take_republished());
+        let mut heard = Instant::now();
+        loop {
+            if let Err(error) = self.transmit(&mut link) {
+                return Outcome::Reconnect(error, None);
+            }
+            if let Some(outcome) = self.perform() {
+                return outcome;
+            }
+            if self.closing && !self.session.has_work() {
+                link.close().await;
+                return Outcome::Finished;
+            }
+            let read = !self.outlet.is_full();
+            // In this order, so that a busy socket starves neither the deadlines nor the subscriber; calls
+            // get their turn because a read is bounded.
+            tokio::select! {
+                biased;
+                now = self.tick.tick() => {
+                    self.session.expire(now);
+                    // A socket that is not read says nothing about its server.
+                    let silence = if read { now.duration_since(heard) } else { Duration::ZERO };
+                    if let Err(error) = check_silence(&mut link, silence, self.config.idle_timeout) {
+                        return Outcome::Reconnect(error, None);
+                    }
+                }
+                reader = self.outlet.changed() => self.read_by(reader),
+                io = link.io(read) => {
+                    heard = Instant::now();
+                    if let Some(outcome) = self.arrived(&mut link, io, heard) {
+                        return outcome;
+                    }
+                    self.take_ready();
+                }
+                taken = self.ops.recv_many(&mut self.taken, BATCH), if !self.closing => self.take(taken),
+            }
+        }
+    }
+
+    /// A connection ended or could not be made: how long to wait before the next one.
+    fn lost(&mut self, error: Error, hint: Option<OwnerHint>) -> Duration {
+        tracing::debug!(room = %self.room, %error, "connection lost");
+        if !error.is_retryable() {
+            self.session.fail(error);
+            return Duration::ZERO;
+        }
+        let asked = match &error {
+            Error::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        let jitter = self.backoff.next(&mut rand::rng()).max(asked);
+        self.session.disconnected(error);
+        let Some(OwnerHint { url: Some(url), retry_after_ms, .. }) = hint else { return jitter };
+        self.hints += 1;
+        if self.hints > self.config.hops_max {
+            // Two nodes that name each other: back to the seeds.
+            return jitter;
+        }
+        if let Err(error) = self.targets.learn(&url) {
+            tracing::warn!(room = %self.room, %error, "the owner's address is unusable");
+            return jitter;
+        }
+        self.metrics.redirected();
+        let asked = Duration::from_millis(retry_after_ms.into());
+        if self.hints == 1 { asked } else { asked.max(jitter) }
+    }
+
+    /// Hands the session's requests to the socket, as many as it takes.
+    fn transmit(&mut self, link: &mut Link) -> Result<(), Error> {
+        let now = Instant::now();
+        while link.is_writable()? {
+            let Some(request) = self.session.transmit(now) else { break };
+            let (id, frame) = (request.id, link.encode(request));
+            match self.session.check_size(frame.bytes().len()) {
+                Ok(()) => link.write(frame)?,
+                Err(error) => self.session.refuse(id, error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what arrived, and what else has arrived by now; `Some` if that ends the connection.
+    fn arrived(&mut self, link: &mut Link, first: Result<Io, Error>, now: Instant) -> Option<Outcome> {
+        let mut next = Some(first);
+        for _ in 0..BATCH {
+            match next {
+                Some(Ok(Io::Frame(frame))) => {
+                    match link.codec().decode_server(&frame, |id| self.session.kind_of(id)) {
+                        Ok(Some(frame)) => self.session.received(frame, now),
+                        Ok(None) => {}
+                        Err(error) => self.unreadable(link, error),
+                    }
+                }
+                Some(Ok(Io::Alive | Io::Writable)) => {}
+                Some(Ok(Io::Closed { code, reason })) => return Some(self.closed(link, code, reason)),
+                Some(Err(error)) => {
+                    // What came before the end counts, a hint of the new owner above all.
+                    return Some(self.perform().unwrap_or(Outcome::Reconnect(error, None)));
+                }
+                None => break,
+            }
+            next = link.next_ready();
+        }
+        None
+    }
+
+    /// A frame that makes no sense: its command fails, or everything where it has none.
+    fn unreadable(&mut self, link: &Link, DecodeError { id, error }: DecodeError) {
+        let error = Error::Unreadable { url: link.url().to_owned(), reason: error.message };
+        if id == 0 {
+            self.session.fail(error);
+        } else {
+            self.session.refuse(id, error);
+        }
+    }
+
+    /// The server closed the socket: the code's range says what to do.
+    fn closed(&mut self, link: &Link, code: u16, reason: String) -> Outcome {
+        if let Some(outcome) = self.perform() {
+            return outcome;
+        }
+        if CloseCode::should_reconnect(code) {
+            let error = Error::disconnected(link.url(), format!("closed with {code} {reason}"));
+            return Outcome::Reconnect(error, None);
+        }
+        self.session.fail(Error::Closed { code, reason });
+        Outcome::Failed
+    }
+
+    fn read_by(&mut self, reader: Reader) {
+        if reader == Reader::Gone {
+            self.session.unsubscribe();
+        }
+    }
+
+    /// The calls that wait already, without waiting for more.
+    fn take_ready(&mut self) {
+        for _ in 0..BATCH {
+            match self.ops.try_recv() {
+                Ok(op) => self.start(op),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// The calls that `recv_many` has put into `taken`.
+    fn take(&mut self, count: usize) {
+        self.closing |= count == 0;
+        let mut taken = std::mem::take(&mut self.taken);
+        for op in taken.drain(..) {
+            self.start(op);
+        }
+        self.taken = taken;
+    }
+
+    fn start(&mut self, op: Op) {
+        let deadline = Instant::now() + self.config.deadline;
+        match op {
+            Op::Call { command, waiter } => self.session.call(command, waiter, deadline),
+            Op::Subscribe { from, events, waiter } => {
+                if self.session.subscribe(from, waiter, deadline) {
+                    self.outlet.open(events);
+                }
+            }
+            Op::Connect { waiter } => self.session.greet(waiter, deadline),
+        }
+    }
+
+    /// Does what the session wants done, until something ends the connection.
+    fn perform(&mut self) -> Option<Outcome> {
+        while let Some(effect) = self.session.effect() {
+            match effect {
+                Effect::Answer(waiter, result) => waiter.answer(result),
+                Effect::Event(event) => self.outlet.push(Ok(event)),
+                Effect::Unsubscribed(error) => {
+                    if let Some(error) = error {
+                        self.outlet.push(Err(error));
+                    }
+                    self.outlet.finish();
+                }
+                Effect::Healthy => {
+                    self.backoff.reset();
+                    self.hints = 0;
+                }
+                Effect::Reconnect(cause, hint) => return Some(Outcome::Reconnect(cause, hint)),
+                Effect::Failed => return Some(Outcome::Failed),
+            }
+        }
+        None
+    }
+}
+
+/// Pings a server that has been silent for half of `limit`, and gives it up after all of it.
+fn check_silence(link: &mut Link, silence: Duration, limit: Duration) -> Result<(), Error> {
+    if silence >= limit {
+        return Err(Error::disconnected(link.url(), format!("the server was silent for {silence:?}")));
+    }
+    if silence >= limit / 2 { link.ping() } else { Ok(()) }
+}

@@ -1,0 +1,113 @@
+//! The JSON of the service map and of a room's info. Unknown fields are ignored.
+
+use roomkeeper_types::{ClusterId, Epoch, LifeId, NodeId, Offset, ReplicaId, RoomName, ShardId};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Nodes and shards, as one node sees them (`GET /v1/cluster`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterMap {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// In the order of their ids.
+    pub shards: Vec<ShardEntry>,
+    /// In the order of their ids.
+    pub nodes: Vec<NodeEntry>,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeEntry {
+    /// Its id.
+    pub node: NodeId,
+    /// Its client URL.
+    pub url: String,
+    /// Its peer address.
+    #[serde(default)]
+    pub peer: String,
+    /// Its admin address.
+    #[serde(default)]
+    pub admin: Option<String>,
+    /// Where it stands.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// Heard from within the last seconds, as the answering node sees it.
+    #[serde(default)]
+    pub alive: bool,
+}
+
+/// A shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardEntry {
+    /// Its id.
+    pub shard: ShardId,
+    /// Its owner; `None` while one is being elected.
+    pub owner: Option<NodeId>,
+    /// The owner's epoch, or the last known.
+    pub epoch: Epoch,
+    /// The ring's choice of an owner.
+    #[serde(default)]
+    pub preferred: Option<NodeId>,
+    /// Its replicas.
+    pub replicas: Vec<ReplicaEntry>,
+}
+
+/// A shard's replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaEntry {
+    /// The node it is on.
+    pub node: NodeId,
+    /// Its id.
+    #[serde(default)]
+    pub replica: ReplicaId,
+    /// Entries behind the owner's log; known on the owner only.
+    #[serde(default)]
+    pub lag: Option<u64>,
+}
+
+/// A room (`GET /v1/rooms/{room}`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomInfo {
+    /// Its name.
+    pub room: RoomName,
+    /// Its life: opaque.
+    #[serde(default, deserialize_with = "life", skip_serializing_if = "Option::is_none")]
+    pub life: Option<LifeId>,
+    /// Its owner.
+    pub owner: Option<NodeId>,
+    /// The owner's epoch.
+    pub epoch: Epoch,
+    /// First offset kept.
+    pub first: Offset,
+    /// Offset that the next message will get.
+    pub next: Offset,
+    /// Its replicas.
+    #[serde(default)]
+    pub replicas: Vec<ReplicaLag>,
+}
+
+/// A room's replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaLag {
+    /// The node it is on.
+    pub node: NodeId,
+    /// Entries behind the owner's log, where known.
+    #[serde(default)]
+    pub lag: Option<u64>,
+}
+
+/// A node's own copy of a room (`GET /v1/rooms/{room}?replica=local`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalCopy {
+    /// The node.
+    pub node: NodeId,
+    /// Offset that the next message will get here.
+    pub next: Offset,
+    /// The rolling hash of the room's log, as the node writes it.
+    pub hash: serde_json::Value,
+}
+
+/// A life is its text on this wire.
+fn life<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LifeId>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
+}
