@@ -1,0 +1,135 @@
+//! Every key of the configuration, once: what `config default` prints and what the environment may set.
+
+use std::fmt::Write as _;
+
+use toml::Value;
+
+use super::Config;
+
+/// One key.
+pub(super) struct Key {
+    /// Where it stands, `section.key`.
+    pub(super) path: &'static str,
+    /// What it means, one line.
+    about: &'static str,
+    /// How the text of an environment variable becomes its value.
+    pub(super) kind: Kind,
+}
+
+/// How the text of an environment variable becomes a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// As it is.
+    Text,
+    /// A whole number.
+    Number,
+    /// `true` or `false`.
+    Switch,
+    /// Parts between commas.
+    List,
+}
+
+const fn key(path: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { path, about, kind }
+}
+
+/// All keys, in the order of the file.
+pub(super) const KEYS: &[Key] = &[
+    key("data_dir", Kind::Text, "Where this node keeps everything. Bound to one node of one cluster."),
+    key("zone", Kind::Text, "What this node fails together with: copies of a shard are kept in different zones."),
+    key("weight", Kind::Number, "Share of the load relative to other nodes, 0 to 100."),
+    key("listen.client", Kind::Text, "Clients: HTTP and WebSocket."),
+    key("listen.peer", Kind::Text, "Other nodes. Off loopback it needs cluster.secret."),
+    key("listen.admin", Kind::Text, "Operators and their monitoring. Has no authentication: keep it on loopback."),
+    key("advertise.client", Kind::Text, "URL that clients are redirected to, http://host:port; unset: listen.client."),
+    key("advertise.peer", Kind::Text, "host:port that other nodes connect to; unset: listen.peer."),
+    key("advertise.admin", Kind::Text, "host:port that the cluster map names for operators; unset: listen.admin."),
+    key("cluster.bootstrap", Kind::Switch, "Found a new cluster, once: a data directory that has an identity restarts as that node."),
+    key("cluster.join", Kind::List, "Join the cluster of any of these peer addresses, host:port."),
+    key("cluster.secret", Kind::Text, "The same on every node; asked for on the peer port."),
+    key("cluster.initial_nodes", Kind::Number, "With bootstrap: rooms are served as soon as so many nodes are there."),
+    key("cluster.shards", Kind::Number, "With bootstrap: number of shards, for ever, 1 to 4096."),
+    key("cluster.replicas", Kind::Number, "With bootstrap: copies of every shard, odd."),
+    key("gateway.auto_create", Kind::Switch, "Whether joining or publishing to a room that does not exist creates it."),
+    key("gateway.command_timeout", Kind::Text, "A command without an answer for so long is answered `timeout`."),
+    key("gateway.hold", Kind::Text, "How long a request waits for the owner of a room while one is being elected."),
+    key("gateway.ping_interval", Kind::Text, "A socket that was silent for so long is pinged."),
+    key("gateway.write_stall", Kind::Text, "A socket that takes nothing for so long is closed."),
+    key("gateway.head_timeout", Kind::Text, "How long a client may take to send a request's head."),
+    key("gateway.drain_timeout", Kind::Text, "How long a stopping node waits for its connections to end."),
+    key("gateway.max_connections", Kind::Number, "Connections served at once; further ones wait."),
+    key("gateway.max_rooms_per_socket", Kind::Number, "Rooms that one session socket may use at once."),
+    key("gateway.limits.max_frame", Kind::Number, "Bytes of a frame or of an HTTP body."),
+    key("gateway.limits.max_message", Kind::Number, "Bytes of one message's data."),
+    key("gateway.limits.max_batch", Kind::Number, "Messages of one publish."),
+    key("log.filter", Kind::Text, "What is logged: level, or target=level, comma-separated."),
+    key("log.format", Kind::Text, "\"text\" or \"json\"."),
+];
+
+impl Key {
+    /// The environment variable that sets it.
+    pub(super) fn variable(&self) -> String {
+        format!("ROOMKEEPER_{}", self.path.replace('.', "_").to_uppercase())
+    }
+}
+
+/// A file with every key at its default, explained. Keys without a default are commented out.
+pub(crate) fn default_file() -> String {
+    let defaults = Value::try_from(Config::default()).unwrap_or(Value::Boolean(false));
+    let mut out = String::from(
+        "# Configuration of a Roomkeeper node, every key at its default. Each can also be set by an environment\n\
+         # variable, ROOMKEEPER_ and its path in capitals: ROOMKEEPER_LISTEN_CLIENT=0.0.0.0:7700\n",
+    );
+    let mut section = "";
+    for key in KEYS {
+        let (parent, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+        if parent != section {
+            section = parent;
+            let _ = write!(out, "\n[{section}]\n");
+        }
+        let value = key.path.split('.').try_fold(&defaults, |value, part| value.get(part));
+        let _ = writeln!(out, "# {}", key.about);
+        let _ = match value {
+            Some(value) => writeln!(out, "{name} = {value}"),
+            None => writeln!(out, "# {name} ="),
+        };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_file_read_back_is_the_default() {
+        let config: Config = toml::from_str(&default_file()).unwrap();
+        assert_eq!(config, Config::default());
+    }
+
+    /// A key that is missing here could not be set by the environment and would not be explained.
+    #[test]
+    fn every_key_of_the_config_is_listed() {
+        fn leaves(prefix: &str, value: &Value, out: &mut Vec<String>) {
+            match value {
+                Value::Table(table) => table.iter().for_each(|(name, value)| {
+                    let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                    leaves(&path, value, out);
+                }),
+                _ => out.push(prefix.to_owned()),
+            }
+        }
+        let mut full = Config::default();
+        full.zone = Some(String::new());
+        full.advertise.client = Some(String::new());
+        full.advertise.peer = Some(String::new());
+        full.advertise.admin = Some(String::new());
+        full.cluster.secret = Some(String::new());
+        let mut paths = Vec::new();
+        leaves("", &Value::try_from(full).unwrap(), &mut paths);
+        let mut listed: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+        paths.sort();
+        listed.sort();
+        assert_eq!(paths, listed);
+    }
+}

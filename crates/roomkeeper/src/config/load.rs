@@ -1,0 +1,142 @@
+//! Putting a configuration together: file, then environment, then flags.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::keys::{KEYS, Kind};
+use super::{Config, ConfigError};
+
+/// Settings from flags, `path` and text, as the environment would give them.
+pub(crate) type Overrides = Vec<(&'static str, String)>;
+
+/// Reads the configuration. Nothing is validated beyond its form.
+pub(crate) fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    flags: Overrides,
+) -> Result<Config, ConfigError> {
+    let mut table = match file {
+        Some(path) => read(path)?,
+        None => Table::new(),
+    };
+    for (name, text) in environment {
+        // ROOMKEEPER_CONFIG names the file itself, ROOMKEEPER_URL is the client commands' own.
+        if !name.starts_with("ROOMKEEPER_") || ["ROOMKEEPER_CONFIG", "ROOMKEEPER_URL"].contains(&name.as_str()) {
+            continue;
+        }
+        let key = KEYS.iter().find(|key| key.variable() == name).ok_or_else(|| {
+            ConfigError(format!("environment variable {name} names no setting; `roomkeeper config default` lists them all"))
+        })?;
+        let value = value(key.kind, &text).map_err(|why| ConfigError(format!("{name}={text}: {why}")))?;
+        set(&mut table, key.path, value)?;
+    }
+    for (path, text) in flags {
+        let kind = KEYS.iter().find(|key| key.path == path).map_or(Kind::Text, |key| key.kind);
+        let value = value(kind, &text).map_err(|why| ConfigError(format!("{path} = {text}: {why}")))?;
+        set(&mut table, path, value)?;
+    }
+    Config::deserialize_table(table)
+}
+
+impl Config {
+    fn deserialize_table(table: Table) -> Result<Self, ConfigError> {
+        table.try_into().map_err(|error: toml::de::Error| ConfigError(error.to_string().trim_end().to_owned()))
+    }
+}
+
+fn read(path: &Path) -> Result<Table, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError(format!("cannot read {}: {error}", path.display())))?;
+    // Checked as a whole first: errors then point into the file.
+    let at = |error: toml::de::Error| ConfigError(format!("{}: {}", path.display(), error.to_string().trim_end()));
+    toml::from_str::<Config>(&text).map_err(at)?;
+    text.parse().map_err(at)
+}
+
+fn value(kind: Kind, text: &str) -> Result<Value, &'static str> {
+    match kind {
+        Kind::Text => Ok(Value::String(text.to_owned())),
+        Kind::Number => text.parse().map(Value::Integer).map_err(|_| "expected a whole number"),
+        Kind::Switch => text.parse().map(Value::Boolean).map_err(|_| "expected true or false"),
+        Kind::List => {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            Ok(Value::Array(parts.map(|part| Value::String(part.to_owned())).collect()))
+        }
+    }
+}
+
+fn set(table: &mut Table, path: &'static str, value: Value) -> Result<(), ConfigError> {
+    let (parents, name) = match path.rsplit_once('.') {
+        Some((parents, name)) => (parents.split('.').collect(), name),
+        None => (Vec::new(), path),
+    };
+    let mut at = table;
+    for parent in parents {
+        let entry = at.entry(parent).or_insert_with(|| Value::Table(Table::new()));
+        at = entry.as_table_mut().ok_or_else(|| ConfigError(format!("{parent} must be a section")))?;
+    }
+    at.insert(name.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn flags_win_over_environment_and_environment_over_file() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "zone = 'file'\nweight = 2\n[cluster]\njoin = ['a:1']\n").unwrap();
+        let variables = [("ROOMKEEPER_ZONE", "env"), ("ROOMKEEPER_CLUSTER_JOIN", "b:1, c:2"), ("PATH", "x")];
+        let flags = vec![("zone", "flag".to_owned())];
+        let config = load(Some(file.path()), environment(&variables), flags).unwrap();
+        assert_eq!(config.zone.as_deref(), Some("flag"));
+        assert_eq!(config.weight, 2);
+        assert_eq!(config.cluster.join, ["b:1", "c:2"]);
+    }
+
+    #[test]
+    fn unknown_and_unreadable_settings_are_refused_by_name() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "[listen]\nclinet = '127.0.0.1:1'\n").unwrap();
+        let error = load(Some(file.path()), [], Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("clinet"), "{error}");
+        let bad = [
+            ("ROOMKEEPER_ZONNE", "a", "ROOMKEEPER_ZONNE"),
+            ("ROOMKEEPER_WEIGHT", "heavy", "whole number"),
+            ("ROOMKEEPER_CLUSTER_BOOTSTRAP", "maybe", "true or false"),
+            ("ROOMKEEPER_LISTEN_CLIENT", "nowhere", "client"),
+            ("ROOMKEEPER_GATEWAY_HOLD", "soon", "hold"),
+        ];
+        for (name, text, expected) in bad {
+            let error = load(None, environment(&[(name, text)]), Vec::new()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{name}={text}: {error}");
+        }
+        assert!(load(Some(Path::new("/no/such/file")), [], Vec::new()).is_err());
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        let refused = |flags: &[(&'static str, &str)]| {
+            let flags = flags.iter().map(|(path, text)| (*path, (*text).to_owned())).collect();
+            load(None, [], flags).unwrap().validate().unwrap_err().to_string()
+        };
+        let both = refused(&[("cluster.bootstrap", "true"), ("cluster.join", "a:1")]);
+        assert!(both.contains("exclude each other"), "{both}");
+        let open = refused(&[("listen.peer", "0.0.0.0:7701"), ("advertise.peer", "a:7701")]);
+        assert!(open.contains("cluster.secret"), "{open}");
+        let unusable = refused(&[("listen.client", "0.0.0.0:7700")]);
+        assert!(unusable.contains("advertise.client"), "{unusable}");
+        let shards = refused(&[("cluster.shards", "5000")]);
+        assert!(shards.contains("4096"), "{shards}");
+        let port = refused(&[("listen.admin", "127.0.0.1:0")]);
+        assert!(port.contains("listen.admin"), "{port}");
+    }
+}

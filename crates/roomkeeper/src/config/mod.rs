@@ -1,0 +1,182 @@
+//! A node's configuration: one TOML file, `ROOMKEEPER_*` environment and flags, in this order of precedence
+//! from low to high. Unknown keys are refused, and everything is validated before a port is opened.
+
+mod keys;
+mod load;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use roomkeeper_cluster::{Advertise, NodeConfig, Start, Tuning};
+use roomkeeper_gateway::GatewayConfig;
+use roomkeeper_types::ShardCount;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use keys::default_file;
+pub(crate) use load::{Overrides, load};
+
+/// A configuration that cannot be served with.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ConfigError(pub(crate) String);
+
+/// All settings of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) zone: Option<String>,
+    pub(crate) weight: u32,
+    pub(crate) listen: Listen,
+    pub(crate) advertise: Advertised,
+    pub(crate) cluster: Cluster,
+    pub(crate) gateway: GatewayConfig,
+    pub(crate) log: Log,
+}
+
+/// Where a node listens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Listen {
+    pub(crate) client: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+/// What others reach a node by, where that differs from where it listens.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Advertised {
+    pub(crate) client: Option<String>,
+    pub(crate) peer: Option<String>,
+    pub(crate) admin: Option<String>,
+}
+
+/// How a node gets into its cluster, and what the cluster is like when this node founds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Cluster {
+    pub(crate) bootstrap: bool,
+    pub(crate) join: Vec<String>,
+    pub(crate) secret: Option<String>,
+    pub(crate) initial_nodes: u32,
+    pub(crate) shards: u32,
+    pub(crate) replicas: u32,
+}
+
+/// What a node logs, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "data".into(),
+            zone: None,
+            weight: 1,
+            listen: Listen::default(),
+            advertise: Advertised::default(),
+            cluster: Cluster::default(),
+            gateway: GatewayConfig::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self { client: local(7700), peer: local(7701), admin: local(7702) }
+    }
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            bootstrap: false,
+            join: Vec::new(),
+            secret: None,
+            initial_nodes: 1,
+            shards: ShardCount::DEFAULT.get(),
+            replicas: 3,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info,openraft=warn".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Config {
+    /// Checks everything that can be checked without opening a file or a port.
+    pub(crate) fn validate(&self) -> Result<NodeConfig, ConfigError> {
+        let wrong = |message: String| Err(ConfigError(message));
+        if self.cluster.bootstrap && !self.cluster.join.is_empty() {
+            return wrong("cluster.bootstrap and cluster.join exclude each other: a node founds a cluster or joins one".into());
+        }
+        let Listen { client, peer, admin } = self.listen;
+        for (name, address) in [("client", client), ("peer", peer), ("admin", admin)] {
+            if address.port() == 0 {
+                return wrong(format!("listen.{name} needs a port: others must be able to find it"));
+            }
+        }
+        if !peer.ip().is_loopback() && self.cluster.secret.is_none() {
+            return wrong(format!(
+                "listen.peer is {peer}, which others can reach: set cluster.secret to the same random string on every node \
+                 (for example from `openssl rand -hex 32`)"
+            ));
+        }
+        // There are no tokens yet: whoever reaches the client port may do everything there.
+        for (name, address, advertised) in
+            [("client", client, &self.advertise.client), ("peer", peer, &self.advertise.peer)]
+        {
+            if address.ip().is_unspecified() && advertised.is_none() {
+                return wrong(format!(
+                    "listen.{name} is {address}, an address that others cannot use: set advertise.{name} to one that they can"
+                ));
+            }
+        }
+        self.gateway.validate().map_err(|error| ConfigError(format!("gateway.{error}")))?;
+        let node = self.node()?;
+        node.validate().map_err(|error| ConfigError(error.to_string()))?;
+        Ok(node)
+    }
+
+    fn node(&self) -> Result<NodeConfig, ConfigError> {
+        let Cluster { shards, replicas, initial_nodes, .. } = self.cluster;
+        let shards = ShardCount::try_from(shards).map_err(|why| ConfigError(format!("cluster.shards: {why}")))?;
+        let start = match (self.cluster.bootstrap, self.cluster.join.is_empty()) {
+            (true, _) => Start::Bootstrap { shards, replicas, initial_nodes },
+            (false, false) => Start::Join { seeds: self.cluster.join.clone() },
+            (false, true) => Start::Existing,
+        };
+        let Listen { client, peer, admin } = self.listen;
+        Ok(NodeConfig {
+            data_dir: self.data_dir.clone(),
+            advertise: Advertise {
+                peer: self.advertise.peer.clone().unwrap_or_else(|| peer.to_string()),
+                client_url: self.advertise.client.clone().unwrap_or_else(|| format!("http://{client}")),
+                admin: self.advertise.admin.clone().or_else(|| (!admin.ip().is_unspecified()).then(|| admin.to_string())),
+            },
+            zone: self.zone.clone(),
+            weight: self.weight,
+            secret: self.cluster.secret.clone(),
+            start,
+            tuning: Tuning::default(),
+        })
+    }
+}

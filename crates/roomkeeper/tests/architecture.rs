@@ -1,0 +1,89 @@
+//! The workspace's dependency rules: arrows point one way, and each engine is named by one crate only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// For each crate of ours, which of ours it may use. A crate that is not listed fails the test: decide where
+/// it stands.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("types", &[]),
+    ("protocol", &["types"]),
+    ("ring", &["types"]),
+    ("room", &["types"]),
+    ("storage", &["types", "room"]),
+    ("consensus", &["types", "room", "storage"]),
+    ("cluster", &["types", "ring", "room", "storage", "consensus"]),
+    ("gateway", &["types", "protocol", "room", "cluster"]),
+    ("client", &["types", "protocol"]),
+    ("roomkeeper", &["types", "protocol", "cluster", "gateway", "client"]),
+    ("chaos-tests", &["types", "protocol", "client"]),
+];
+
+/// Crates from outside that only these of ours may name.
+const ONLY: &[(&str, &[&str])] = &[
+    ("rocksdb", &["storage"]),
+    ("openraft", &["consensus"]),
+    ("tonic", &["consensus"]),
+    ("prost", &["consensus", "protocol"]),
+    ("hashring", &["ring"]),
+    ("axum", &["gateway"]),
+];
+
+/// What the pure crates must not have: a runtime, files, sockets, randomness.
+const IMPURE: &[&str] = &["tokio", "futures", "rand", "rocksdb", "openraft", "tonic", "hyper", "tracing"];
+const PURE: &[&str] = &["types", "protocol", "ring", "room"];
+
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ours = |name: &str| name.strip_prefix("roomkeeper-").unwrap_or(name).to_owned();
+    let packages = metadata["packages"].as_array().unwrap();
+    packages
+        .iter()
+        .map(|package| {
+            let used = package["dependencies"].as_array().unwrap().iter();
+            // Tests may use more; what is built may not.
+            let used = used.filter(|dependency| dependency["kind"] != "dev");
+            let names = used.map(|dependency| ours(dependency["name"].as_str().unwrap()));
+            (ours(package["name"].as_str().unwrap()), names.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let dependencies = dependencies();
+    for (name, used) in &dependencies {
+        let (_, allowed) = MAY_USE.iter().find(|(listed, _)| listed == name).unwrap_or_else(|| {
+            panic!("crate {name} is not in the dependency rules of {}", file!());
+        });
+        for other in used.iter().filter(|other| dependencies.contains_key(*other)) {
+            assert!(allowed.contains(&other.as_str()), "{name} must not use {other}");
+        }
+    }
+}
+
+#[test]
+fn engines_are_named_by_one_crate() {
+    for (name, used) in &dependencies() {
+        for (engine, owners) in ONLY {
+            assert!(!used.contains(*engine) || owners.contains(&name.as_str()), "{name} must not name {engine}");
+        }
+    }
+}
+
+#[test]
+fn pure_crates_have_no_runtime() {
+    let dependencies = dependencies();
+    for name in PURE {
+        let impure: Vec<_> = IMPURE.iter().filter(|other| dependencies[*name].contains(**other)).collect();
+        assert!(impure.is_empty(), "{name} is pure and must not use {impure:?}");
+    }
+}
