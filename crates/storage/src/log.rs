@@ -1,49 +1,33 @@
 //! The raft log of all groups of a node: one database, one writer thread, one fsync for all that waits.
+//!
+//! A call checks and changes the group's memory ([`tail`]), and in the same moment puts a job into the queue
+//! ([`queue`]). The writer thread ([`writer`]) takes all that waits, makes one write of it ([`disk`]), syncs
+//! once, and then tells everyone in order. So memory and disk see the same writes in the same order, votes
+//! and appends never overtake each other, and a write costs a share of an fsync.
+//!
+//! What is not here yet: a durable mark against a log that came back shorter without an error. RocksDB's
+//! point-in-time recovery forgets everything behind a flipped bit in its WAL, and says nothing.
 
-use std::ops::RangeBounds;
-use std::path::Path;
+mod disk;
+mod engine;
+mod group;
+mod keys;
+mod queue;
+mod recover;
+mod tail;
+mod writer;
 
 use bytes::Bytes;
-use roomkeeper_types::{LogIndex, ReplicaId};
+use roomkeeper_types::LogIndex;
 
 use crate::Error;
 
-/// Called once, on the writer thread, when the write is on disk (fsynced) or has failed.
+pub use engine::LogEngine;
+pub use group::GroupLog;
+
+/// Called once, on the writer thread, when the write is on disk (fsynced) or has failed. Must not block: all
+/// groups wait for it.
 pub type Done = Box<dyn FnOnce(Result<(), Error>) + Send>;
-
-/// The raft log database of a node. Cheap to clone.
-#[derive(Clone)]
-pub struct LogEngine;
-
-impl LogEngine {
-    /// Opens or creates the database in `path` and starts its writer thread.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let _ = path;
-        todo!()
-    }
-
-    /// The log of one replica, empty if it never had one. At most one handle per replica may be written to.
-    pub fn group(&self, replica: ReplicaId) -> Result<GroupLog, Error> {
-        let _ = replica;
-        todo!()
-    }
-
-    /// Removes all of a replica's log, synced.
-    pub async fn remove(&self, replica: ReplicaId) -> Result<(), Error> {
-        let _ = replica;
-        todo!()
-    }
-
-    /// Writes out what is queued, then stops the writer thread.
-    pub fn close(&self) {
-        todo!()
-    }
-}
-
-/// One replica's log. Entries, votes and marks are opaque bytes to this crate. Cheap to clone; all clones
-/// share the tail cache. Writes of all groups go through one FIFO, in call order.
-#[derive(Clone)]
-pub struct GroupLog;
 
 /// What a replica's log holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,47 +44,30 @@ pub struct LogState {
     pub committed: Option<Bytes>,
 }
 
-impl GroupLog {
-    /// What is there, including writes that are queued but not yet on disk.
-    pub fn state(&self) -> LogState {
-        todo!()
-    }
+/// Sizes of a [`LogEngine`], in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Most that one group's tail cache keeps of entries that are on disk.
+    pub group_cache_bytes: usize,
+    /// Most that all tail caches together keep of entries that are on disk: each group may use its equal
+    /// share of it, and not more than `group_cache_bytes`.
+    pub cache_bytes: usize,
+    /// Most that may wait for the writer. Writers wait while it is full; a write larger than it goes alone.
+    pub queue_bytes: usize,
+    /// A run of waiting writes is cut behind this many bytes, so that the first one's sync is not late.
+    pub run_bytes: usize,
+    /// RocksDB's memtable. Entries that are purged before it is full never reach a table file.
+    pub write_buffer_bytes: usize,
+}
 
-    /// Appends neighbouring entries from `first` on. When this returns they are readable; `done` is called
-    /// when they are on disk. Waits only while the writer's queue is full.
-    pub async fn append(&self, first: LogIndex, entries: Vec<Bytes>, done: Done) -> Result<(), Error> {
-        let _ = (first, entries, done);
-        todo!()
-    }
-
-    /// Saves the vote; returns when it is on disk.
-    pub async fn save_vote(&self, vote: Bytes) -> Result<(), Error> {
-        let _ = vote;
-        todo!()
-    }
-
-    /// Saves the committed mark, without waiting for the disk (it travels with the next synced write).
-    pub async fn save_committed(&self, committed: Option<Bytes>) -> Result<(), Error> {
-        let _ = committed;
-        todo!()
-    }
-
-    /// Removes the entries after `last` (`None`: all); returns when that is on disk.
-    pub async fn truncate_after(&self, last: Option<LogIndex>) -> Result<(), Error> {
-        let _ = last;
-        todo!()
-    }
-
-    /// Removes the entries up to `upto` (inclusive) and remembers `mark`, the purged log id, in the same write.
-    pub async fn purge(&self, upto: LogIndex, mark: Bytes) -> Result<(), Error> {
-        let _ = (upto, mark);
-        todo!()
-    }
-
-    /// Entries of the range, in order, at most about `max_bytes` of them (at least one, if there is any).
-    /// From memory where they are in the tail cache.
-    pub fn entries(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> Result<Vec<Bytes>, Error> {
-        let _ = (range, max_bytes);
-        todo!()
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            group_cache_bytes: 4 << 20,
+            cache_bytes: 64 << 20,
+            queue_bytes: 64 << 20,
+            run_bytes: 4 << 20,
+            write_buffer_bytes: 64 << 20,
+        }
     }
 }

@@ -1,0 +1,62 @@
+//! Sizes, and the RocksDB options that follow from them.
+
+use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options};
+
+use crate::rocks;
+
+/// Sizes of a [`DataStore`](super::DataStore), in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataOptions {
+    /// Cache of table blocks, filters and indexes, for all replicas together.
+    pub block_cache_bytes: usize,
+    /// A replica's memtable; full, it is written out in the background.
+    pub write_buffer_bytes: usize,
+    /// All memtables of the node together, about: above it the oldest is written out. What is in memtables is
+    /// what a crash makes the node apply again.
+    pub unflushed_bytes: usize,
+    /// Target size of the files of a snapshot.
+    pub snapshot_file_bytes: u64,
+}
+
+impl Default for DataOptions {
+    fn default() -> Self {
+        Self {
+            block_cache_bytes: 64 << 20,
+            write_buffer_bytes: 8 << 20,
+            unflushed_bytes: 64 << 20,
+            snapshot_file_bytes: 64 << 20,
+        }
+    }
+}
+
+impl DataOptions {
+    pub(super) fn database(&self) -> Options {
+        let mut options = rocks::database_options();
+        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        options.set_db_write_buffer_size(self.unflushed_bytes);
+        // Only the default family's few rows are in the WAL.
+        options.set_max_total_wal_size(4 << 20);
+        options
+    }
+
+    /// Options of the replicas' families and, so that ingested files are like those written here, of snapshot
+    /// files. `cache` is shared by all of them.
+    pub(super) fn family(&self, cache: &Cache) -> Options {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(cache);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        // Every message asks once for an id that is not there, to find duplicates.
+        table.set_bloom_filter(10.0, false);
+        table.set_whole_key_filtering(true);
+        let mut options = Options::default();
+        options.set_block_based_table_factory(&table);
+        options.set_memtable_whole_key_filtering(true);
+        options.set_memtable_prefix_bloom_ratio(0.02);
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_write_buffer_size(self.write_buffer_bytes);
+        options.set_max_write_buffer_number(3);
+        options.set_target_file_size_base(32 << 20);
+        options
+    }
+}

@@ -1,0 +1,109 @@
+//! The writer thread: takes all that waits, writes it at once, syncs once, tells everyone in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+
+use super::disk::Disk;
+use super::group::CacheShare;
+use super::queue::{Gate, Job, Message, Op};
+use crate::Error;
+
+/// What the writer counts, for metrics.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub synced_writes: AtomicU64,
+}
+
+pub(super) struct Writer<D> {
+    pub disk: D,
+    pub gate: Arc<Gate>,
+    pub cache: Arc<CacheShare>,
+    pub counters: Arc<Counters>,
+    pub run_bytes: usize,
+}
+
+impl<D: Disk> Writer<D> {
+    /// Runs until it is told to close, nobody can send any more, or a write fails.
+    pub(super) fn run(mut self, jobs: &Receiver<Message>) {
+        let mut run = Vec::new();
+        while let Ok(message) = jobs.recv() {
+            let closing = self.collect(message, jobs, &mut run);
+            if closing {
+                self.gate.stop("it was closed".to_owned());
+            }
+            if let Err(error) = self.write(&mut run) {
+                self.fail(error, run, jobs);
+                return;
+            }
+            if closing {
+                break;
+            }
+        }
+        self.finish(run, jobs);
+    }
+
+    /// Collects `first` and what waits behind it, up to the size of a run. True when asked to close.
+    fn collect(&self, first: Message, jobs: &Receiver<Message>, run: &mut Vec<Job>) -> bool {
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Close => return true,
+                Message::Job(job) => {
+                    bytes += job.op.written_bytes();
+                    run.push(job);
+                }
+            }
+            next = if bytes < self.run_bytes { jobs.try_recv().ok() } else { None };
+        }
+        false
+    }
+
+    /// Writes a run and acknowledges it. On an error nothing of it is acknowledged and it stays in `run`.
+    fn write(&mut self, run: &mut Vec<Job>) -> Result<(), Error> {
+        if run.is_empty() {
+            return Ok(());
+        }
+        let sync = run.iter().any(|job| job.op.needs_sync());
+        self.disk.write(run, sync)?;
+        if sync {
+            self.counters.synced_writes.fetch_add(1, Ordering::Relaxed);
+        }
+        for job in run.iter() {
+            if matches!(job.op, Op::Append { .. }) {
+                job.group.written(job.number, &self.cache);
+            }
+        }
+        for job in run.drain(..) {
+            job.ack.fire(Ok(()));
+        }
+        Ok(())
+    }
+
+    /// Writes what was queued behind the request to close.
+    fn finish(mut self, mut run: Vec<Job>, jobs: &Receiver<Message>) {
+        while let Ok(message) = jobs.try_recv() {
+            self.collect(message, jobs, &mut run);
+            if let Err(error) = self.write(&mut run) {
+                self.fail(error, run, jobs);
+                return;
+            }
+        }
+    }
+
+    /// Stops for good. After a failed sync nobody knows what the disk holds, and a second sync that succeeds
+    /// proves nothing: the kernel may have dropped the pages.
+    fn fail(self, error: Error, run: Vec<Job>, jobs: &Receiver<Message>) {
+        tracing::error!(%error, jobs = run.len(), "raft log write failed, the writer stops for good");
+        self.gate.stop(error.to_string());
+        for job in run {
+            job.ack.fire(Err(error.clone()));
+        }
+        while let Ok(message) = jobs.try_recv() {
+            if let Message::Job(job) = message {
+                job.ack.fire(Err(error.clone()));
+            }
+        }
+    }
+}
