@@ -244,6 +244,12 @@ impl Group {
         status(&self.raft, self.replica, *self.applied_epoch.borrow())
     }
 
+    /// Index up to which the log was purged; `None`: it is whole. A replica that needs more gets a snapshot.
+    #[must_use]
+    pub fn log_begins_after(&self) -> Option<LogIndex> {
+        self.raft.metrics().borrow_watched().purged.map(|id| LogIndex(id.index))
+    }
+
     /// Follows role, epoch, leader, membership and `term_applied`; not every entry.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Status>> {

@@ -14,6 +14,8 @@ mod peer;
 mod raft_types;
 mod registry;
 mod snapshot;
+#[cfg(test)]
+mod suite_test;
 mod wire;
 
 pub use group::{Group, GroupError, GroupId, Member, ProposeError, Role, Status};

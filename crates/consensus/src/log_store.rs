@@ -70,6 +70,8 @@ impl RaftLogReader<Types> for LogStore {
             let (store, from) = state.filter(|(_, from)| *from < to)?;
             match store.read(from, to, READ_BYTES) {
                 Ok(entries) if entries.is_empty() => {
+                    // Past the end there is nothing to stream; before it, something is missing.
+                    store.log.state().last.filter(|last| from <= last.0)?;
                     let gap = io::Error::new(io::ErrorKind::InvalidData, format!("log has no entry {from}"));
                     Some((vec![Err(gap)], None))
                 }

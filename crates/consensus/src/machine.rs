@@ -1,6 +1,7 @@
 //! What committed entries do: the trait, and its adapter to openraft over a replica's store.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::format;
 use crate::raft_types::{LogId, SnapshotMeta, StoredMembership, Types, position};
-use crate::snapshot::SnapshotData;
+use crate::snapshot::{SnapshotData, export};
 
 /// Key of a group's own row: what is applied. Table 0x00 is the adapter's; machines write other tables.
 const APPLIED_KEY: &[u8] = &[0x00, 0x01];
@@ -83,6 +84,7 @@ struct Applied {
 pub(crate) struct MachineAdapter {
     machine: Mutex<Box<dyn Machine>>,
     store: ReplicaStore,
+    scratch: Arc<Path>,
     applied: Applied,
     /// What is known to be on disk: the newest snapshot that openraft may count on.
     flushed: Arc<Mutex<Option<SnapshotMeta>>>,
@@ -95,6 +97,7 @@ impl MachineAdapter {
     pub(crate) fn open(
         mut machine: Box<dyn Machine>,
         store: ReplicaStore,
+        scratch: Arc<Path>,
         epoch: watch::Sender<Epoch>,
     ) -> io::Result<Self> {
         machine.restore(&store).map_err(io::Error::other)?;
@@ -105,6 +108,7 @@ impl MachineAdapter {
         Ok(Self {
             machine: Mutex::new(machine),
             store,
+            scratch,
             applied,
             flushed: Arc::new(Mutex::new(flushed)),
             epoch,
@@ -210,17 +214,20 @@ impl RaftStateMachine<Types> for MachineAdapter {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
-        let SnapshotData::Received(files) = snapshot else {
-            // Only a local snapshot newer than the rows would come here, and a local one is the rows.
-            return Err(io::Error::other("a replica's own rows cannot be installed into it"));
+        let (store, scratch) = (self.store.clone(), self.scratch.clone());
+        let install = move || {
+            let files = match snapshot {
+                SnapshotData::Received(files) => files,
+                SnapshotData::Local(other) => export(&other, &scratch)?.1,
+            };
+            store.install(files.files()).map_err(io::Error::from)
         };
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || store.install(files.files())).await??;
+        tokio::task::spawn_blocking(install).await??;
         self.machine.lock().restore(&self.store).map_err(io::Error::other)?;
         self.applied = read_applied(&self.store)?;
-        if self.applied.last != meta.last_log_id {
+        if self.applied.last < meta.last_log_id {
             let (found, told) = (&self.applied.last, &meta.last_log_id);
-            return Err(io::Error::other(format!("snapshot holds {found:?}, its sender said {told:?}")));
+            return Err(io::Error::other(format!("snapshot holds {found:?} only, its sender said {told:?}")));
         }
         *self.flushed.lock() = Some(self.applied.meta());
         self.epoch.send_replace(self.applied.epoch());

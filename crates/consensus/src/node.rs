@@ -72,9 +72,11 @@ impl Consensus {
         let scratch: Arc<std::path::Path> = settings.scratch.into();
         let identity = Arc::new(settings.identity);
         let registry = Registry::default();
-        let server = PeerServer::new(identity.clone(), handler.clone(), registry.clone(), scratch.clone());
+        let (stop, stopped) = watch::channel(false);
+        let server =
+            PeerServer::new(identity.clone(), handler.clone(), registry.clone(), scratch.clone(), stopped);
         let links = Arc::new(Links::new(identity, handler));
-        Ok(Self { links, registry, server, log, data, scratch, stop: watch::channel(false).0 })
+        Ok(Self { links, registry, server, log, data, scratch, stop })
     }
 
     /// Serves peers on this listener until [`Consensus::shutdown`].
@@ -116,8 +118,8 @@ impl Consensus {
         let log = LogStore::new(self.log.group(replica).map_err(GroupError::of)?);
         let store = self.data.replica(replica).map_err(GroupError::of)?;
         let (epoch, applied_epoch) = watch::channel(Epoch(0));
-        let machine =
-            MachineAdapter::open(Box::new(machine), store.clone(), epoch).map_err(GroupError::of)?;
+        let machine = MachineAdapter::open(Box::new(machine), store.clone(), self.scratch.clone(), epoch);
+        let machine = machine.map_err(GroupError::of)?;
         let network = Network { group, links: self.links.clone(), scratch: self.scratch.clone() };
         let raft = Raft::new(replica.0, Arc::new(config), network, log, machine).await;
         let raft = raft.map_err(GroupError::of)?;

@@ -60,6 +60,8 @@ struct Pipe {
     waiting: HashMap<u64, Waiter>,
     connecting: bool,
     retry_at: Option<Instant>,
+    /// Why the last attempt to connect failed.
+    why: String,
     backoff: Duration,
 }
 
@@ -100,15 +102,16 @@ impl Link {
                 }
                 if !pipe.connecting {
                     if pipe.retry_at.is_some_and(|at| at > Instant::now()) {
-                        return Err(self.unreachable("waiting to connect again"));
+                        return Err(self.unreachable(&pipe.why));
                     }
                     pipe.connecting = true;
                     tokio::spawn(self.clone().connect());
                 }
             }
             connected.await;
-            if self.pipe.lock().out.is_none() {
-                return Err(self.unreachable("cannot connect"));
+            let pipe = self.pipe.lock();
+            if pipe.out.is_none() {
+                return Err(self.unreachable(&pipe.why));
             }
         }
     }
@@ -144,6 +147,7 @@ impl Link {
                 pipe.out = None;
                 pipe.backoff = (pipe.backoff * 2).clamp(RECONNECT_MIN, RECONNECT_MAX);
                 pipe.retry_at = Some(Instant::now() + pipe.backoff);
+                pipe.why = why;
                 drop(pipe);
                 self.connected.notify_waiters();
             }

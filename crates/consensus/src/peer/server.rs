@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt};
 use openraft::raft::StreamAppendResult;
 use roomkeeper_types::NodeId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -31,6 +31,8 @@ pub(crate) struct PeerServer {
     handler: Arc<dyn PeerHandler>,
     registry: Registry,
     scratch: Arc<std::path::Path>,
+    /// True when the node stops: pipes end then, or the listener would wait for them for ever.
+    stop: watch::Receiver<bool>,
 }
 
 impl PeerServer {
@@ -39,8 +41,9 @@ impl PeerServer {
         handler: Arc<dyn PeerHandler>,
         registry: Registry,
         scratch: Arc<std::path::Path>,
+        stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { identity, handler, registry, scratch }
+        Self { identity, handler, registry, scratch, stop }
     }
 
     /// Who calls, if it may: a member names the cluster, itself and us; whoever wants to join names nothing.
@@ -103,8 +106,14 @@ struct Serving {
 
 impl Serving {
     async fn run(mut self, mut requests: Streaming<Envelope>) {
+        let mut stop = self.server.stop.clone();
         loop {
-            match requests.message().await {
+            let request = tokio::select! {
+                request = requests.message() => request,
+                // A closed channel means that the node is gone: stop too.
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            match request {
                 Ok(Some(envelope)) => self.take(envelope).await,
                 Ok(None) => break,
                 Err(status) => {
