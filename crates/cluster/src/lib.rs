@@ -1,5 +1,46 @@
 //! A node of the cluster: its shards, who owns what, placement and membership.
+//!
+//! [`Node::start`] opens the data directory, joins or founds a cluster and runs this node's share of it. The
+//! gateway asks [`Node::route`] where a room is served; where it is served here, an [`Ownership`] takes commands
+//! and reads, and an [`Observer`] is told of everything applied.
+//!
+//! Absent here: what clients say and are told (gateway), what commands do to rooms (room), Raft (consensus).
+//! Shards that are placed do not move yet, and a node that is gone is not replaced.
 
-mod api;
+// What a node is started with, and why it may not start.
+mod config;
+mod error;
 
-pub use api::*;
+// The handle, and what it shows.
+mod map;
+mod node;
+mod observer;
+mod router;
+mod shard;
+
+// Its beginning.
+mod datadir;
+mod identity;
+mod join;
+mod start;
+
+// What the cluster agrees on, and what follows from it.
+mod meta;
+mod peer;
+mod placement;
+
+// Small parts.
+mod backoff;
+mod tasks;
+mod versioned;
+
+pub use config::{Advertise, ConfigError, NodeConfig, Start, Tuning};
+pub use error::StartError;
+pub use identity::Identity;
+pub use map::{ClusterMap, NodeEntry, ReplicaEntry, ShardEntry};
+pub use node::Node;
+pub use observer::Observer;
+pub use roomkeeper_consensus::Timing;
+pub use roomkeeper_storage::ReplicaStore;
+pub use router::{Owner, Route};
+pub use shard::{Completion, LocalCopy, Ownership, SubmitError};

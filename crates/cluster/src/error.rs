@@ -1,0 +1,111 @@
+//! Why a node does not start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use roomkeeper_consensus::{GroupError, PeerError};
+use roomkeeper_types::{ClusterId, NodeId};
+
+use crate::config::ConfigError;
+
+/// Why a node does not start. Each variant is one thing for the operator to do; the binary gives each its own
+/// exit code. Only [`StartError::JoinTimeout`] and [`StartError::FoundingTimeout`] may go away by themselves.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The peer port is open to the network without a secret.
+    #[error("peers listen on {address}, which is not loopback: set the cluster's shared secret")]
+    SecretMissing {
+        /// Where peers listen.
+        address: SocketAddr,
+    },
+    /// The listener for peers cannot be used.
+    #[error("the peer port cannot be used: {0}")]
+    PeerPort(#[source] std::io::Error),
+    /// The directory's node is in another cluster than the seeds are.
+    #[error("the data directory belongs to cluster {found}, but the seeds are in cluster {expected}")]
+    DataDirOfAnotherCluster {
+        /// The directory's cluster.
+        found: ClusterId,
+        /// The seeds' cluster.
+        expected: ClusterId,
+    },
+    /// The directory holds no node, but something else.
+    #[error("{path} holds no node, but is not empty either (it has '{entry}'): name another data directory")]
+    DataDirNotEmpty {
+        /// The data directory.
+        path: PathBuf,
+        /// What is in it.
+        entry: String,
+    },
+    /// The directory holds no node, and neither founding nor joining a cluster was asked for.
+    #[error("{path} holds no node: found a cluster with --bootstrap, or join one with --join")]
+    NoIdentity {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// Another process uses the directory.
+    #[error("another process uses {path}")]
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The directory cannot be read or made.
+    #[error("{path} cannot be used: {source}")]
+    DataDir {
+        /// The path that failed.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A database in the directory cannot be used.
+    #[error(transparent)]
+    Storage(#[from] roomkeeper_storage::Error),
+    /// What says which node the directory belongs to cannot be read.
+    #[error("the identity in the data directory is unreadable: {0}")]
+    IdentityUnreadable(String),
+    /// The directory's log is gone, though its node took part in the cluster.
+    #[error(
+        "the log of the meta group is gone from the data directory: join the cluster anew with an empty one"
+    )]
+    LogLost,
+    /// The cluster does not take this node.
+    #[error("the cluster refused this node: {0}")]
+    JoinRefused(String),
+    /// No seed let this node join in time. It is safe to try again.
+    #[error("no seed let this node join within {waited:?}: {last}")]
+    JoinTimeout {
+        /// How long was waited.
+        waited: Duration,
+        /// What the last attempt met.
+        last: String,
+    },
+    /// A new cluster could not write its first entry in time. It is safe to try again.
+    #[error("the new cluster was not founded within {waited:?}: {last}")]
+    FoundingTimeout {
+        /// How long was waited.
+        waited: Duration,
+        /// What the last attempt met.
+        last: String,
+    },
+    /// Another node answers at the address that this one advertises.
+    #[error("{found} answers at the advertised peer address {address}, but this is {expected}")]
+    WrongNode {
+        /// The advertised address.
+        address: String,
+        /// This node.
+        expected: NodeId,
+        /// The one that answered.
+        found: NodeId,
+    },
+    /// The meta group's replica could not be started.
+    #[error("the meta group cannot be started: {0}")]
+    Meta(#[from] GroupError),
+    /// The transport to peers failed in a way that does not pass.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+}

@@ -1,0 +1,91 @@
+//! Who this node is: drawn or granted once, kept in a synced row of the data store.
+
+use roomkeeper_storage::DataStore;
+use roomkeeper_types::{ClusterId, NodeId, ReplicaId, ShardCount};
+use serde::{Deserialize, Serialize};
+
+use crate::error::StartError;
+use crate::versioned;
+
+/// Format of the data directory and of the messages between nodes. A node joins only a cluster of its own.
+pub(crate) const FORMAT: u32 = 1;
+
+/// The founder of a cluster is always this node, with this replica of meta.
+pub(crate) const FOUNDER: NodeId = NodeId(1);
+pub(crate) const FOUNDER_META: ReplicaId = ReplicaId(1);
+
+const IDENTITY_ROW: &str = "identity";
+const NONCE_ROW: &str = "join-nonce";
+const IDENTITY_VERSION: u8 = 1;
+
+/// Who this node is, as the gateway shows it.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node.
+    pub node: NodeId,
+    /// What clients reach this node by: `http://host:port`, no trailing slash.
+    pub client_url: String,
+}
+
+/// What a data directory says of its node. Never changes, but for `founding`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredIdentity {
+    pub(crate) cluster: ClusterId,
+    pub(crate) node: NodeId,
+    pub(crate) format: u32,
+    pub(crate) shards: ShardCount,
+    /// This node's replica of the meta group.
+    pub(crate) meta_replica: ReplicaId,
+    /// Set until the cluster's first entry is applied: only so long may this node initialise the meta group. An
+    /// empty log afterwards is a lost one.
+    pub(crate) founding: Option<Founding>,
+    /// Peer addresses as they were at the join: a way back to the cluster before meta is filled.
+    pub(crate) peers: Vec<(NodeId, String)>,
+}
+
+/// What a new cluster is to be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Founding {
+    pub(crate) replicas: u32,
+    pub(crate) initial_nodes: u32,
+}
+
+impl StoredIdentity {
+    /// The identity in this store, if it has one.
+    pub(crate) fn load(data: &DataStore) -> Result<Option<Self>, StartError> {
+        let Some(row) = data.node_row(IDENTITY_ROW)? else { return Ok(None) };
+        let identity: Self = versioned::decode(IDENTITY_VERSION, &row)
+            .map_err(|error| StartError::IdentityUnreadable(error.to_string()))?;
+        if identity.format != FORMAT {
+            let reason = format!("it has format {}, this version reads {FORMAT}", identity.format);
+            return Err(StartError::IdentityUnreadable(reason));
+        }
+        Ok(Some(identity))
+    }
+
+    /// Puts it on disk.
+    pub(crate) fn save(&self, data: &DataStore) -> Result<(), StartError> {
+        Ok(data.put_node_row(IDENTITY_ROW, &versioned::encode(IDENTITY_VERSION, self))?)
+    }
+}
+
+/// Names one intention to join. Kept on disk before anyone is asked, so that a node that dies between being
+/// taken in and storing its identity is given the same one when it asks again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct JoinNonce(pub(crate) [u8; 16]);
+
+impl JoinNonce {
+    /// The directory's, drawn if it has none.
+    pub(crate) fn load_or_draw(data: &DataStore) -> Result<Self, StartError> {
+        if let Some(row) = data.node_row(NONCE_ROW)? {
+            let nonce = row.as_ref().try_into().map(Self);
+            return nonce
+                .map_err(|_| StartError::IdentityUnreadable("the join nonce is not 16 bytes".into()));
+        }
+        let nonce = Self(rand::random());
+        data.put_node_row(NONCE_ROW, &nonce.0)?;
+        Ok(nonce)
+    }
+}

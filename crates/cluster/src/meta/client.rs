@@ -1,0 +1,188 @@
+//! Bringing a command to whoever leads meta.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use roomkeeper_consensus::{Consensus, Group, ProposeError, Reply, Role};
+use roomkeeper_types::NodeId;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::{MetaCommand, MetaReply, MetaState};
+use crate::backoff::Backoff;
+use crate::peer::{Answer, Request};
+
+/// How long the leader may take for one command, and a peer to answer for it.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
+const ASK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Meta gave no reply.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum MetaError {
+    /// Somebody else leads, or nobody does. Definitely not in the log.
+    #[error("{}", .0.map_or("meta has no leader".to_owned(), |node| format!("{node} leads meta")))]
+    NotLeader(Option<NodeId>),
+    /// It may be in the log. All commands may be proposed again.
+    #[error("meta did not answer: {0}")]
+    Unknown(String),
+}
+
+/// This node's replica of meta, and the way to the others.
+pub(crate) struct Meta {
+    me: NodeId,
+    group: OnceLock<Group>,
+    states: watch::Receiver<Arc<MetaState>>,
+}
+
+impl Meta {
+    pub(crate) fn new(me: NodeId, states: watch::Receiver<Arc<MetaState>>) -> Self {
+        Self { me, group: OnceLock::new(), states }
+    }
+
+    /// Once, when the group was opened.
+    pub(crate) fn set_group(&self, group: Group) {
+        if self.group.set(group).is_err() {
+            tracing::error!("the meta group was opened twice");
+        }
+    }
+
+    /// `None` while the node starts.
+    pub(crate) fn group(&self) -> Option<&Group> {
+        self.group.get()
+    }
+
+    /// The state as applied here.
+    pub(crate) fn state(&self) -> Arc<MetaState> {
+        self.states.borrow().clone()
+    }
+
+    /// Follows the state.
+    pub(crate) fn states(&self) -> watch::Receiver<Arc<MetaState>> {
+        self.states.clone()
+    }
+
+    /// The node that leads meta, as far as known here.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.group()?.status().leader.map(|member| member.node)
+    }
+
+    /// Whether this node leads meta and has applied what came before.
+    pub(crate) fn leads(&self) -> bool {
+        self.group().is_some_and(|group| {
+            let status = group.status();
+            status.role == Role::Leader && status.term_applied
+        })
+    }
+
+    /// Proposes a command here.
+    pub(crate) async fn propose_here(&self, command: Bytes) -> Result<MetaReply, MetaError> {
+        let group = self.group().ok_or(MetaError::NotLeader(None))?;
+        match timeout(COMMIT_TIMEOUT, group.propose(None, command)).await {
+            Ok(Ok((_, Reply::Bytes(reply)))) => {
+                MetaReply::decode(&reply).map_err(|error| MetaError::Unknown(error.to_string()))
+            }
+            Ok(Ok(_)) => Err(MetaError::Unknown("the reply is not one of meta's".to_owned())),
+            Ok(Err(ProposeError::NotLeader)) => Err(MetaError::NotLeader(self.other_leader())),
+            Ok(Err(ProposeError::Unknown(why))) => Err(MetaError::Unknown(why)),
+            Err(_) => Err(MetaError::Unknown(format!("not committed within {COMMIT_TIMEOUT:?}"))),
+        }
+    }
+
+    /// The state with everything that was committed before the call; this node must lead.
+    pub(crate) async fn fresh_here(&self) -> Result<Arc<MetaState>, MetaError> {
+        let group = self.group().ok_or(MetaError::NotLeader(None))?;
+        match timeout(COMMIT_TIMEOUT, group.read_index()).await {
+            Ok(Ok(())) => Ok(self.state()),
+            Ok(Err(error)) if self.leads() => Err(MetaError::Unknown(error.to_string())),
+            Ok(Err(_)) => Err(MetaError::NotLeader(self.other_leader())),
+            Err(_) => Err(MetaError::Unknown(format!("no quorum within {COMMIT_TIMEOUT:?}"))),
+        }
+    }
+
+    /// Proposes a command here or at the leader, and again until there is a reply. Commands may be proposed
+    /// twice.
+    ///
+    /// # Errors
+    /// What the last attempt before the deadline met.
+    pub(crate) async fn propose(
+        &self,
+        consensus: &Consensus,
+        command: &MetaCommand,
+        deadline: Instant,
+    ) -> Result<MetaReply, MetaError> {
+        let command = command.encode();
+        let here = || self.propose_here(command.clone());
+        let request = Request::Propose(command.clone());
+        let understand = |answer| match answer {
+            Answer::Reply(reply) => MetaReply::decode(&reply).ok(),
+            _ => None,
+        };
+        self.at_leader(consensus, here, request, understand, deadline).await
+    }
+
+    /// The state with everything that was committed before the call, from here or from the leader.
+    ///
+    /// # Errors
+    /// What the last attempt before the deadline met.
+    pub(crate) async fn fresh(
+        &self,
+        consensus: &Consensus,
+        deadline: Instant,
+    ) -> Result<Arc<MetaState>, MetaError> {
+        let understand = |answer| match answer {
+            Answer::State(state) => MetaState::decode(&state).ok().map(Arc::new),
+            _ => None,
+        };
+        self.at_leader(consensus, || self.fresh_here(), Request::FreshState, understand, deadline).await
+    }
+
+    /// Does something at the leader, wherever that is.
+    async fn at_leader<T, Here: Future<Output = Result<T, MetaError>>>(
+        &self,
+        consensus: &Consensus,
+        here: impl Fn() -> Here,
+        request: Request,
+        understand: impl Fn(Answer) -> Option<T>,
+        deadline: Instant,
+    ) -> Result<T, MetaError> {
+        let request = request.encode();
+        let mut backoff = Backoff::quick();
+        let mut leader = None;
+        loop {
+            let attempt = match leader.take().or_else(|| self.other_leader()) {
+                None => here().await,
+                Some(node) => {
+                    let answer = consensus.ask(node, request.clone(), ASK_TIMEOUT).await;
+                    match answer.map(|bytes| Answer::decode(&bytes)) {
+                        Ok(Ok(Answer::NotLeader { leader, .. })) => Err(MetaError::NotLeader(leader)),
+                        Ok(Ok(Answer::Later(why))) => Err(MetaError::Unknown(why)),
+                        Ok(Ok(answer)) => understand(answer)
+                            .ok_or_else(|| MetaError::Unknown(format!("{node} answered something else"))),
+                        Ok(Err(unreadable)) => Err(MetaError::Unknown(unreadable.to_string())),
+                        Err(error) => Err(MetaError::Unknown(error.to_string())),
+                    }
+                }
+            };
+            let error = match attempt {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            if let MetaError::NotLeader(Some(node)) = error
+                && node != self.me
+            {
+                leader = Some(node);
+            }
+            let pause = backoff.next();
+            if Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The leader, if it is known and not this node.
+    fn other_leader(&self) -> Option<NodeId> {
+        self.leader().filter(|node| *node != self.me)
+    }
+}

@@ -1,0 +1,15 @@
+//! What the cluster agreed on: one Raft group, one small state.
+//!
+//! [`state`] is pure: values and what commands do to them. [`machine`] puts it behind the group's log, and
+//! [`client`] brings a command to whoever leads the group.
+
+pub(crate) mod client;
+mod command;
+pub(crate) mod machine;
+mod state;
+
+#[cfg(test)]
+mod script_test;
+
+pub(crate) use command::{Joined, MetaCommand, MetaReply, NodeSpec, Refusal};
+pub(crate) use state::{MetaState, NodeRecord, NodeState, ShardRecord};

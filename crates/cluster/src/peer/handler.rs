@@ -1,0 +1,170 @@
+//! Answers other nodes.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use roomkeeper_consensus::{GroupId, PeerHandler};
+use roomkeeper_types::NodeId;
+
+use super::{Answer, Fact, JoinRequest, Request};
+use crate::meta::client::MetaError;
+use crate::meta::{MetaCommand, MetaReply};
+use crate::node::Shared;
+
+/// What consensus asks of the node above it. Made before the node, which it does not keep alive.
+#[derive(Default)]
+pub(crate) struct Handler {
+    node: OnceLock<Weak<Shared>>,
+}
+
+impl Handler {
+    /// Once, when the node was made.
+    pub(crate) fn attach(&self, node: &Arc<Shared>) {
+        if self.node.set(Arc::downgrade(node)).is_err() {
+            tracing::error!("the peer handler was attached twice");
+        }
+    }
+
+    fn node(&self) -> Option<Arc<Shared>> {
+        self.node.get()?.upgrade()
+    }
+}
+
+impl PeerHandler for Handler {
+    fn handle(&self, from: Option<NodeId>, body: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
+        let node = self.node();
+        Box::pin(async move {
+            let Some(node) = node else {
+                return Ok(Answer::Later("the node is starting or stopping".to_owned()).encode());
+            };
+            let request = Request::decode(&body).map_err(|error| format!("unreadable message: {error}"))?;
+            match from {
+                Some(from) => {
+                    node.liveness.heard(from);
+                    node.answer_member(from, request).await
+                }
+                None => node.answer_anybody(request).await,
+            }
+            .map(|answer| answer.encode())
+        })
+    }
+
+    fn address(&self, node: NodeId) -> Option<String> {
+        self.node()?.address(node)
+    }
+
+    fn is_born(&self, group: GroupId) -> bool {
+        // Unknown is "born": a node that knows nothing must not vote with an empty log.
+        let Some(node) = self.node() else { return true };
+        match group {
+            GroupId::Meta => node.identity.founding.is_none(),
+            GroupId::Shard(shard) => node.meta.state().shard(shard).is_none_or(|record| record.born),
+        }
+    }
+}
+
+impl Shared {
+    async fn answer_anybody(&self, request: Request) -> Result<Answer, String> {
+        match request {
+            Request::WhoAreYou => Ok(Answer::Me { cluster: self.identity.cluster, node: self.identity.node }),
+            Request::Join(join) => self.let_in(join).await,
+            _ => Err("only members may ask this".to_owned()),
+        }
+    }
+
+    async fn answer_member(&self, from: NodeId, request: Request) -> Result<Answer, String> {
+        match request {
+            Request::WhoAreYou | Request::Join(_) => self.answer_anybody(request).await,
+            Request::Announce(facts) => {
+                self.learn(&facts);
+                Ok(Answer::Facts(Vec::new()))
+            }
+            Request::Digest(facts) => {
+                self.learn(&facts);
+                Ok(Answer::Facts(self.table.better_than(&facts)))
+            }
+            Request::Propose(command) => {
+                may_propose(from, &command)?;
+                let reply = self.meta.propose_here(command).await;
+                Ok(reply.map_or_else(|error| self.no_reply(error), |reply| Answer::Reply(reply.encode())))
+            }
+            Request::FreshState => {
+                let state = self.meta.fresh_here().await;
+                Ok(state.map_or_else(|error| self.no_reply(error), |state| Answer::State(state.encode())))
+            }
+        }
+    }
+
+    async fn let_in(&self, join: JoinRequest) -> Result<Answer, String> {
+        let JoinRequest { nonce, format, node } = join;
+        let peer = node.peer.clone();
+        match self.meta.propose_here(MetaCommand::Join { nonce, format, node }.encode()).await {
+            Ok(MetaReply::Joined(joined)) => {
+                tracing::info!(node = %joined.node, peer, "node joined the cluster");
+                let nodes = &self.meta.state().nodes;
+                let peers = nodes.iter().map(|(node, record)| (*node, record.spec.peer.clone())).collect();
+                Ok(Answer::Granted { joined, peers })
+            }
+            Ok(MetaReply::Refused(refusal)) => {
+                tracing::warn!(peer, reason = %refusal, "node was not let in");
+                Ok(Answer::Refused(refusal))
+            }
+            Ok(MetaReply::Done) => Err("meta gave the reply of another command".to_owned()),
+            Err(error) => Ok(self.no_reply(error)),
+        }
+    }
+
+    fn no_reply(&self, error: MetaError) -> Answer {
+        match error {
+            MetaError::NotLeader(leader) => {
+                Answer::NotLeader { leader, address: leader.and_then(|node| self.address(node)) }
+            }
+            MetaError::Unknown(why) => Answer::Later(why),
+        }
+    }
+
+    /// Takes over what is news.
+    pub(crate) fn learn(&self, facts: &[Fact]) {
+        for fact in facts {
+            self.table.learn(*fact);
+        }
+    }
+}
+
+/// Members propose only what follows from their own part; the rest is the meta leader's to decide.
+fn may_propose(from: NodeId, command: &[u8]) -> Result<(), String> {
+    match MetaCommand::decode(command) {
+        Ok(MetaCommand::UpdateNode { node, .. }) if node == from => Ok(()),
+        Ok(MetaCommand::Born { .. }) => Ok(()),
+        Ok(_) => Err(format!("{from} may not propose this")),
+        Err(error) => Err(format!("unreadable command: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roomkeeper_types::ShardId;
+
+    use super::*;
+    use crate::meta::NodeSpec;
+
+    #[test]
+    fn forwarded_command_of_another_node_is_refused() {
+        let spec = NodeSpec {
+            peer: "a:1".into(),
+            client_url: "http://a:2".into(),
+            admin: None,
+            zone: None,
+            weight: 1,
+        };
+        let update = MetaCommand::UpdateNode { node: NodeId(2), spec }.encode();
+        assert!(may_propose(NodeId(2), &update).is_ok());
+        assert!(may_propose(NodeId(3), &update).is_err());
+        let born = MetaCommand::Born { shards: vec![ShardId(0)] }.encode();
+        assert!(may_propose(NodeId(3), &born).is_ok());
+        let place = MetaCommand::Place { table: vec![] }.encode();
+        assert!(may_propose(NodeId(2), &place).is_err());
+        assert!(may_propose(NodeId(2), b"nonsense").is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! Who owns what, as far as this node knows: the highest epoch wins.
+//!
+//! Fed by this node's own groups, by new owners' announcements, by digests, and by what relays were answered.
+//! Meta stores preferences, not facts, and has no part in this.
+
+mod announce;
+mod gossip;
+mod liveness;
+mod table;
+
+pub(crate) use announce::{Announcer, announce};
+pub(crate) use gossip::gossip;
+pub(crate) use liveness::Liveness;
+pub(crate) use table::{Known, Table};
+
+use roomkeeper_types::{Epoch, NodeId};
+
+use crate::shard::Ownership;
+
+/// Another node that owns a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The node.
+    pub node: NodeId,
+    /// Its client URL.
+    pub url: String,
+    /// Since which epoch.
+    pub epoch: Epoch,
+}
+
+/// Where a shard's rooms are served.
+#[derive(Clone)]
+pub enum Route {
+    /// Here.
+    Owned(Ownership),
+    /// There.
+    Elsewhere(Owner),
+    /// Nowhere for a moment.
+    Electing {
+        /// The last epoch known.
+        epoch: Epoch,
+    },
+}

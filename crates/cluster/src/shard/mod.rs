@@ -1,0 +1,16 @@
+//! This node's replicas of shards, and what it does as their owner.
+
+mod batcher;
+mod local;
+mod machine;
+mod monitor;
+mod ownership;
+mod stamps;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use local::LocalCopy;
+pub(crate) use local::{LocalShard, Shards, open_shards};
+pub(crate) use monitor::watch_ownership;
+pub use ownership::{Completion, Ownership, SubmitError};

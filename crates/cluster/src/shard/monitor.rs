@@ -1,0 +1,95 @@
+//! Watches one of this node's replicas: begins and ends ownership, and tells the router.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use roomkeeper_consensus::{Role, Status};
+use roomkeeper_types::Epoch;
+
+use super::ownership::claim;
+use super::{LocalShard, Ownership};
+use crate::node::Shared;
+use crate::peer::Fact;
+
+/// How often an owner looks whether it still is one. Everything else comes as an event.
+const OWNER_TICK: Duration = Duration::from_millis(250);
+/// How often a leader looks that has not heard its quorum yet.
+const LEADER_TICK: Duration = Duration::from_millis(50);
+
+/// Watches the replica until the node stops or the replica does.
+pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>) {
+    let mut changes = local.group.watch();
+    let mut held: Option<Ownership> = None;
+    loop {
+        // Marked as seen before the status is read: a later change wakes again.
+        changes.mark_unchanged();
+        let status = local.group.status();
+        if status.role == Role::Stopped {
+            let why = status.stopped.unwrap_or_else(|| "no reason given".to_owned());
+            shared.failure.report(format!("the replica of {} stopped: {why}", local.shard));
+            break;
+        }
+        tell_router(&shared, &local, &status);
+        let claim = claim(&status, Instant::now(), shared.tuning.quorum_age_max);
+        held = match (held.take(), claim) {
+            (Some(ownership), Some((epoch, until)))
+                if ownership.epoch() == epoch && !ownership.has_ended() =>
+            {
+                ownership.extend(until);
+                Some(ownership)
+            }
+            (former, claim) => {
+                if let Some(former) = former {
+                    give_up(&shared, &former);
+                }
+                claim.and_then(|claim| take(&shared, &local, claim))
+            }
+        };
+        let pause = match claim {
+            Some((_, until)) => OWNER_TICK.min(until.saturating_duration_since(Instant::now())),
+            None if status.role == Role::Leader => LEADER_TICK,
+            None => Duration::MAX,
+        };
+        tokio::select! {
+            () = shared.tasks.stopping() => break,
+            changed = changes.changed() => if changed.is_err() { break },
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    if let Some(held) = held {
+        give_up(&shared, &held);
+    }
+}
+
+fn tell_router(shared: &Shared, local: &LocalShard, status: &Status) {
+    let (shard, epoch) = (local.shard, status.epoch);
+    match status.leader {
+        Some(leader) => shared.table.learn(Fact { shard, epoch, owner: leader.node }),
+        None => shared.table.leaderless(shard, epoch),
+    };
+}
+
+fn take(shared: &Arc<Shared>, local: &LocalShard, claim: (Epoch, Instant)) -> Option<Ownership> {
+    let (shard, epoch) = (local.shard, claim.0);
+    let group = Arc::new(local.group.clone());
+    let store = local.group.store().clone();
+    let (ownership, batcher) =
+        Ownership::begin(shard, claim, group, store, local.stamps.clone(), &shared.tuning);
+    let me = shared.identity.node;
+    if !shared.table.hold(me, ownership.clone()) {
+        tracing::debug!(%shard, %epoch, "not taking ownership: a higher epoch is known");
+        return None;
+    }
+    shared.tasks.spawn(batcher.run());
+    shared.announcer.announce(Fact { shard, epoch, owner: me });
+    shared.births.notify_one();
+    tracing::info!(%shard, %epoch, "ownership begins");
+    Some(ownership)
+}
+
+fn give_up(shared: &Shared, ownership: &Ownership) {
+    let (shard, epoch) = (ownership.shard(), ownership.epoch());
+    ownership.end();
+    shared.table.release(shard, epoch);
+    tracing::info!(%shard, %epoch, "ownership ends");
+}

@@ -1,0 +1,294 @@
+//! From a configuration to a running node.
+//!
+//! 1. Open the data directory, and settle who this node is: from disk, as founder, or by joining.
+//! 2. Serve peers and open the replica of meta; a founder writes the cluster's first entry.
+//! 3. Start everything that follows meta's state: replicas of shards, placement, routing.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use roomkeeper_consensus::{Consensus, GroupId, Member, PeerIdentity, Settings};
+use roomkeeper_types::ClusterId;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::Observer;
+use crate::backoff::Backoff;
+use crate::config::{NodeConfig, Start};
+use crate::datadir::DataDir;
+use crate::error::StartError;
+use crate::identity::{FORMAT, FOUNDER, FOUNDER_META, Founding, Identity, JoinNonce, StoredIdentity};
+use crate::join::Seeds;
+use crate::meta::client::{Meta, MetaError};
+use crate::meta::machine::MetaMachine;
+use crate::meta::{MetaCommand, MetaReply, MetaState, NodeSpec};
+use crate::node::{Node, Shared};
+use crate::peer::{Handler, JoinRequest};
+use crate::placement::{place_shards, reconcile_meta, report_births};
+use crate::router::{Announcer, Liveness, Table, announce, gossip};
+use crate::shard::{Shards, open_shards};
+use crate::tasks::{Failure, Tasks};
+
+impl Node {
+    /// Starts a node and returns when it takes part in its cluster; [`Node::ready`] says when all of it is well.
+    /// `listener` is where peers reach this node. The observer is told of every entry applied from here on.
+    ///
+    /// # Errors
+    /// Each variant of [`StartError`] is one thing for the operator to do. Nothing of the node runs on.
+    pub async fn start(
+        config: NodeConfig,
+        listener: TcpListener,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, StartError> {
+        config.validate()?;
+        let address = listener.local_addr().map_err(StartError::PeerPort)?;
+        if config.secret.is_none() && !address.ip().is_loopback() {
+            return Err(StartError::SecretMissing { address });
+        }
+        let path = config.data_dir.clone();
+        let dir = tokio::task::spawn_blocking(move || DataDir::open(&path)).await;
+        let dir = dir.map_err(|error| StartError::DataDir {
+            path: config.data_dir.clone(),
+            source: std::io::Error::other(error),
+        })??;
+        let identity = settle_identity(&config, &dir).await?;
+        tracing::info!(cluster = %identity.cluster, node = %identity.node, "starting");
+
+        let (shared, states) = assemble(config.clone(), identity, dir, observer)?;
+        match shared.bring_up(&config, listener, states).await {
+            Ok(()) => Ok(Self { shared }),
+            Err(error) => {
+                shared.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl NodeConfig {
+    fn spec(&self) -> NodeSpec {
+        let advertise = self.advertise.clone();
+        NodeSpec {
+            peer: advertise.peer,
+            client_url: advertise.client_url,
+            admin: advertise.admin,
+            zone: self.zone.clone(),
+            weight: self.weight,
+        }
+    }
+
+    fn seeds(&self) -> Seeds<'_> {
+        let addresses = match &self.start {
+            Start::Join { seeds } => seeds.as_slice(),
+            Start::Existing | Start::Bootstrap { .. } => &[],
+        };
+        Seeds { addresses, own: &self.advertise.peer, secret: self.secret.as_deref() }
+    }
+}
+
+/// Who this node is: from disk if it says so, else as the configuration wants.
+async fn settle_identity(config: &NodeConfig, dir: &DataDir) -> Result<StoredIdentity, StartError> {
+    if let Some(identity) = StoredIdentity::load(&dir.data)? {
+        let other = config.seeds().clusters().await.into_iter().find(|seed| *seed != identity.cluster);
+        return match other {
+            Some(expected) => Err(StartError::DataDirOfAnotherCluster { found: identity.cluster, expected }),
+            None => Ok(identity),
+        };
+    }
+    let identity = match config.start {
+        Start::Existing => return Err(StartError::NoIdentity { path: dir.path().to_owned() }),
+        Start::Bootstrap { shards, replicas, initial_nodes } => StoredIdentity {
+            cluster: ClusterId::generate(),
+            node: FOUNDER,
+            format: FORMAT,
+            shards,
+            meta_replica: FOUNDER_META,
+            founding: Some(Founding { replicas, initial_nodes }),
+            peers: Vec::new(),
+        },
+        Start::Join { .. } => {
+            let nonce = JoinNonce::load_or_draw(&dir.data)?;
+            let request = JoinRequest { nonce, format: FORMAT, node: config.spec() };
+            let grant = config.seeds().join(request, config.tuning.join_timeout).await?;
+            StoredIdentity {
+                cluster: grant.joined.cluster,
+                node: grant.joined.node,
+                format: FORMAT,
+                shards: grant.joined.shards,
+                meta_replica: grant.joined.meta_replica,
+                founding: None,
+                peers: grant.peers,
+            }
+        }
+    };
+    identity.save(&dir.data)?;
+    Ok(identity)
+}
+
+/// All parts of the node; nothing runs yet.
+fn assemble(
+    config: NodeConfig,
+    identity: StoredIdentity,
+    dir: DataDir,
+    observer: Arc<dyn Observer>,
+) -> Result<(Arc<Shared>, watch::Sender<Arc<MetaState>>), StartError> {
+    let handler = Arc::new(Handler::default());
+    let (cluster, node) = (identity.cluster, identity.node);
+    let secret = config.secret.clone();
+    let settings = Settings { identity: PeerIdentity { cluster, node, secret }, scratch: dir.scratch() };
+    let consensus = Consensus::new(settings, dir.log.clone(), dir.data.clone(), handler.clone())
+        .map_err(|source| StartError::DataDir { path: dir.scratch(), source })?;
+    let (states, seen) = watch::channel(Arc::default());
+    let shared = Arc::new(Shared {
+        shown: Identity { cluster, node, client_url: config.advertise.client_url.clone() },
+        spec: config.spec(),
+        consensus,
+        meta: Meta::new(node, seen),
+        shards: Shards::new(identity.shards),
+        table: Table::new(identity.shards),
+        announcer: Announcer::default(),
+        liveness: Liveness::default(),
+        births: tokio::sync::Notify::new(),
+        tasks: Tasks::default(),
+        failure: Failure::default(),
+        serving: parking_lot::Mutex::default(),
+        tuning: config.tuning,
+        identity,
+        dir,
+        observer,
+    });
+    handler.attach(&shared);
+    Ok((shared, states))
+}
+
+impl Shared {
+    async fn bring_up(
+        self: &Arc<Self>,
+        config: &NodeConfig,
+        listener: TcpListener,
+        states: watch::Sender<Arc<MetaState>>,
+    ) -> Result<(), StartError> {
+        self.serve(listener);
+        self.check_own_address(config).await?;
+        let replica = self.identity.meta_replica;
+        let machine = MetaMachine::new(states);
+        let group = self.consensus.open(GroupId::Meta, replica, self.tuning.meta, machine).await?;
+        self.meta.set_group(group);
+        self.found().await?;
+
+        self.run(watch_meta);
+        self.run(update_own_record);
+        self.run(reconcile_meta);
+        self.run(place_shards);
+        self.run(report_births);
+        self.run(announce);
+        self.run(gossip);
+        self.run(open_shards);
+        Ok(())
+    }
+
+    fn run<F: Future<Output = ()> + Send + 'static>(self: &Arc<Self>, task: impl FnOnce(Arc<Self>) -> F) {
+        self.tasks.spawn(task(self.clone()));
+    }
+
+    /// Answers peers until the node has shut down.
+    fn serve(self: &Arc<Self>, listener: TcpListener) {
+        let shared = self.clone();
+        let serving = tokio::spawn(async move {
+            if let Err(error) = shared.consensus.serve(listener).await {
+                shared.failure.report(format!("peers are not served any more: {error}"));
+            }
+        });
+        *self.serving.lock() = Some(serving);
+    }
+
+    /// Who reaches another node under this one's address would be told lies for ever.
+    async fn check_own_address(&self, config: &NodeConfig) -> Result<(), StartError> {
+        let (ours, address) = ((self.identity.cluster, self.identity.node), &self.spec.peer);
+        match config.seeds().who_is_at_own().await {
+            Some(answered) if answered == ours => Ok(()),
+            Some((_, found)) => {
+                Err(StartError::WrongNode { address: address.clone(), expected: ours.1, found })
+            }
+            None => {
+                tracing::warn!(address, "this node does not reach itself under the address it advertises");
+                Ok(())
+            }
+        }
+    }
+
+    /// A founder brings the meta group to life, once.
+    async fn found(&self) -> Result<(), StartError> {
+        let Some(group) = self.meta.group() else { return Ok(()) };
+        let Some(founding) = self.identity.founding else {
+            let lost = self.identity.node == FOUNDER && !group.is_initialized().await?;
+            return if lost { Err(StartError::LogLost) } else { Ok(()) };
+        };
+        if !group.is_initialized().await? {
+            group.initialize(&[Member { replica: FOUNDER_META, node: FOUNDER }]).await?;
+        }
+        let command = MetaCommand::Bootstrap {
+            cluster: self.identity.cluster,
+            format: FORMAT,
+            shards: self.identity.shards,
+            replicas: founding.replicas,
+            initial_nodes: founding.initial_nodes,
+            founder: self.spec.clone(),
+        };
+        let within = self.tuning.join_timeout;
+        match self.meta.propose(&self.consensus, &command, Instant::now() + within).await {
+            Ok(MetaReply::Done) => {
+                tracing::info!(cluster = %self.identity.cluster, "the cluster is founded");
+                StoredIdentity { founding: None, ..self.identity.clone() }.save(&self.dir.data)
+            }
+            Ok(reply) => {
+                Err(StartError::FoundingTimeout { waited: within, last: format!("meta answered {reply:?}") })
+            }
+            Err(error @ (MetaError::NotLeader(_) | MetaError::Unknown(_))) => {
+                Err(StartError::FoundingTimeout { waited: within, last: error.to_string() })
+            }
+        }
+    }
+}
+
+/// A meta replica that stopped takes the node down.
+async fn watch_meta(shared: Arc<Shared>) {
+    let Some(mut changes) = shared.meta.group().map(|group| group.watch()) else { return };
+    loop {
+        let status = changes.borrow_and_update().clone();
+        if let Some(why) = &status.stopped {
+            return shared.failure.report(format!("the replica of meta stopped: {why}"));
+        }
+        tokio::select! {
+            () = shared.tasks.stopping() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Tells the cluster when this node came back with other addresses, zone or weight.
+async fn update_own_record(shared: Arc<Shared>) {
+    let node = shared.identity.node;
+    let mut states = shared.meta.states();
+    let mut backoff = Backoff::patient();
+    loop {
+        let known = states.borrow_and_update().nodes.get(&node).map(|record| record.spec.clone());
+        let mut pause = None;
+        if known.is_some_and(|known| known != shared.spec) {
+            let command = MetaCommand::UpdateNode { node, spec: shared.spec.clone() };
+            let deadline = Instant::now() + shared.tuning.answer_timeout;
+            match shared.meta.propose(&shared.consensus, &command, deadline).await {
+                Ok(reply) => tracing::info!(?reply, "told the cluster of this node's addresses"),
+                Err(error) => tracing::warn!(%error, "the cluster does not know this node's addresses yet"),
+            }
+            // Until the change comes back as state.
+            pause = Some(backoff.next());
+        }
+        tokio::select! {
+            () = shared.tasks.stopping() => return,
+            changed = states.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+        }
+    }
+}
