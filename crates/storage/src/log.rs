@@ -17,6 +17,9 @@ mod recover;
 mod tail;
 mod writer;
 
+#[cfg(test)]
+mod writer_test;
+
 use bytes::Bytes;
 use roomkeeper_types::LogIndex;
 

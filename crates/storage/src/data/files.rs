@@ -62,7 +62,7 @@ fn rocks_error(error: rocksdb::Error) -> Error {
 
 fn empty(dir: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => fs::create_dir_all(dir),
     }
 }

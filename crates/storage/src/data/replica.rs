@@ -206,6 +206,7 @@ impl Rows for ReplicaStore {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), RowsError> {
-        view::scan(&self.database.db, &self.family()?, ReadOptions::default(), from, to, visit)
+        let visit = &mut |key: &[u8], value: &[u8]| Ok(visit(key, value));
+        Ok(rocks::scan(&self.database.db, &self.family()?, ReadOptions::default(), from, Some(to), visit)?)
     }
 }

@@ -77,7 +77,9 @@ impl Rows for View {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), RowsError> {
-        scan(&self.pinned.borrow_owner().db, self.family()?, self.read_options(), from, to, visit)
+        let db = &self.pinned.borrow_owner().db;
+        let visit = &mut |key: &[u8], value: &[u8]| Ok(visit(key, value));
+        Ok(rocks::scan(db, self.family()?, self.read_options(), from, Some(to), visit)?)
     }
 }
 
@@ -89,15 +91,4 @@ pub(super) fn get(
 ) -> Result<Option<Bytes>, RowsError> {
     let row = db.get_pinned_cf_opt(family, key, options).map_err(Error::rocks("reading a row"))?;
     Ok(row.map(|row| Bytes::copy_from_slice(&row)))
-}
-
-pub(super) fn scan(
-    db: &DB,
-    family: &impl AsColumnFamilyRef,
-    options: ReadOptions,
-    from: &[u8],
-    to: &[u8],
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-) -> Result<(), RowsError> {
-    Ok(rocks::scan(db, family, options, from, Some(to), &mut |key, value| Ok(visit(key, value)))?)
 }
