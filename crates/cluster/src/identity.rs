@@ -89,3 +89,51 @@ impl JoinNonce {
         Ok(nonce)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> StoredIdentity {
+        StoredIdentity {
+            cluster: ClusterId([7; 16]),
+            node: NodeId(3),
+            format: FORMAT,
+            shards: ShardCount::DEFAULT,
+            meta_replica: ReplicaId(3),
+            founding: None,
+            peers: vec![(NodeId(1), "a:1".to_owned())],
+        }
+    }
+
+    #[test]
+    fn identity_saved_is_loaded_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataStore::open(dir.path()).unwrap();
+        assert_eq!(StoredIdentity::load(&data).unwrap(), None);
+        identity().save(&data).unwrap();
+        assert_eq!(StoredIdentity::load(&data).unwrap(), Some(identity()));
+    }
+
+    #[test]
+    fn identity_that_is_unreadable_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataStore::open(dir.path()).unwrap();
+        let other_format = StoredIdentity { format: FORMAT + 1, ..identity() };
+        for row in [&b""[..], b"\x09", b"\x01\x01", &versioned::encode(1, &other_format)] {
+            data.put_node_row(IDENTITY_ROW, row).unwrap();
+            let error = StoredIdentity::load(&data).err();
+            assert!(matches!(error, Some(StartError::IdentityUnreadable(_))), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn nonce_is_drawn_once_per_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataStore::open(dir.path()).unwrap();
+        let drawn = JoinNonce::load_or_draw(&data).unwrap();
+        assert_eq!(JoinNonce::load_or_draw(&data).unwrap(), drawn);
+        data.put_node_row(NONCE_ROW, b"short").unwrap();
+        assert!(JoinNonce::load_or_draw(&data).is_err());
+    }
+}

@@ -150,3 +150,7 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "table_test.rs"]
+mod tests;

@@ -1,0 +1,139 @@
+//! Three nodes: every shard has one owner, its place is taken when it is gone, and all copies come out equal.
+
+mod common;
+
+use common::*;
+use roomkeeper_cluster::{Node, Route};
+use roomkeeper_types::{Offset, RoomName};
+
+/// A cluster of three, placed and owned.
+async fn three(shards: u32) -> [Site; 3] {
+    let [mut a, mut b, mut c] = [Site::new().await, Site::new().await, Site::new().await];
+    a.start(bootstrap(shards, 3)).await;
+    let seed = a.join();
+    let (b_up, c_up) = tokio::join!(b.try_start(seed.clone()), c.try_start(seed));
+    b_up.unwrap();
+    c_up.unwrap();
+    until_ready(&[a.node(), b.node(), c.node()]).await;
+    until_owned(&[a.node(), b.node(), c.node()]).await;
+    [a, b, c]
+}
+
+async fn stop_all(sites: [Site; 3]) {
+    for mut site in sites {
+        site.stop().await;
+    }
+}
+
+/// All copies of the rooms are at these offsets and have equal hashes.
+async fn until_equal(nodes: &[&Node], rooms: &[RoomName], next: Offset) {
+    for room in rooms {
+        until(|| {
+            let copies: Vec<_> = nodes.iter().map(|node| copy_of(node, room)).collect();
+            let equal = copies.iter().all(|copy| *copy == copies[0]);
+            let there = copies[0].as_ref().is_some_and(|(at, _)| *at == next);
+            if equal && there { Ok(()) } else { Err(format!("copies of {room} are {copies:?}")) }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cluster_of_three_starts_with_the_preferred_owners() {
+    let sites = three(8).await;
+    let nodes: Vec<&Node> = sites.iter().map(Site::node).collect();
+    for node in &nodes {
+        // A node that is no replica's leader hears of owners by announcement.
+        until(|| {
+            let map = node.map();
+            match map.shards.iter().find(|entry| entry.owner != Some(entry.preferred)) {
+                Some(entry) => Err(format!("{entry:?}")),
+                None => Ok(()),
+            }
+        })
+        .await;
+        let map = node.map();
+        assert_eq!((map.shards.len(), map.nodes.len()), (8, 3));
+        until(|| match node.map().nodes.iter().find(|entry| !entry.alive) {
+            Some(entry) => Err(format!("{entry:?}")),
+            None => Ok(()),
+        })
+        .await;
+    }
+    for shard in nodes[0].shards().iter() {
+        let owner = owner(&nodes, shard).unwrap();
+        let elsewhere = nodes.iter().filter(|node| match node.route(shard) {
+            Route::Elsewhere(known) => known.epoch == owner.epoch(),
+            Route::Owned(_) | Route::Electing { .. } => false,
+        });
+        assert_eq!(elsewhere.count(), 2, "{shard}");
+    }
+    stop_all(sites).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_that_stops_is_replaced_and_catches_up_when_it_returns() {
+    let mut sites = three(8).await;
+    let rooms = rooms(16);
+    let everybody = |sites: &[Site; 3]| sites.iter().map(|site| site.node().clone()).collect::<Vec<_>>();
+    {
+        let nodes = everybody(&sites);
+        let nodes: Vec<&Node> = nodes.iter().collect();
+        for room in &rooms {
+            assert_eq!(publish_for_sure(&nodes, room, "first").await, Offset(1));
+        }
+        until_equal(&nodes, &rooms, Offset(2)).await;
+    }
+
+    sites[1].stop().await;
+    {
+        let nodes = [sites[0].node(), sites[2].node()];
+        until_owned(&nodes).await;
+        for room in &rooms {
+            assert_eq!(publish_for_sure(&nodes, room, "second").await, Offset(2));
+        }
+        until_equal(&nodes, &rooms, Offset(3)).await;
+    }
+
+    // The same command line as the first time.
+    let seed = sites[0].join();
+    sites[1].start(seed).await;
+    let nodes = everybody(&sites);
+    let nodes: Vec<&Node> = nodes.iter().collect();
+    until_ready(&nodes).await;
+    for room in &rooms {
+        assert_eq!(publish_for_sure(&nodes, room, "third").await, Offset(3));
+    }
+    until_equal(&nodes, &rooms, Offset(4)).await;
+    for site in &sites {
+        assert!(!site.seen.0.lock().is_empty(), "every replica's observer was told");
+    }
+    drop(nodes);
+    stop_all(sites).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cluster_that_stops_as_a_whole_keeps_everything() {
+    let mut sites = three(4).await;
+    let rooms = rooms(8);
+    {
+        let nodes: Vec<&Node> = sites.iter().map(Site::node).collect();
+        for room in &rooms {
+            publish_for_sure(&nodes, room, "kept").await;
+        }
+    }
+    for site in &mut sites {
+        site.stop().await;
+    }
+    for site in &mut sites {
+        site.start(roomkeeper_cluster::Start::Existing).await;
+    }
+    let nodes: Vec<&Node> = sites.iter().map(Site::node).collect();
+    until_ready(&nodes).await;
+    until_owned(&nodes).await;
+    for room in &rooms {
+        assert_eq!(publish_for_sure(&nodes, room, "more").await, Offset(2));
+    }
+    until_equal(&nodes, &rooms, Offset(3)).await;
+    stop_all(sites).await;
+}
