@@ -22,12 +22,12 @@ pub enum Error {
     #[error("no node to connect to: the list of URLs is empty")]
     NoUrl,
     /// No connection, or none in time.
-    #[error("cannot reach {url}: {source}")]
+    #[error("cannot reach {url}: {reason}")]
     Unreachable {
         /// The node.
         url: String,
         /// What happened.
-        source: Arc<std::io::Error>,
+        reason: Arc<std::io::Error>,
     },
     /// The node answered the handshake or the request, but not as hoped.
     #[error("{url} answered {status}: {message}")]
@@ -154,8 +154,8 @@ impl Error {
         }
     }
 
-    pub(crate) fn unreachable(url: impl ToString, source: std::io::Error) -> Self {
-        Self::Unreachable { url: url.to_string(), source: Arc::new(source) }
+    pub(crate) fn unreachable(url: impl ToString, reason: std::io::Error) -> Self {
+        Self::Unreachable { url: url.to_string(), reason: Arc::new(reason) }
     }
 
     pub(crate) fn disconnected(url: impl ToString, reason: impl ToString) -> Self {

@@ -102,8 +102,8 @@ pub struct LocalCopy {
     pub node: NodeId,
     /// Offset that the next message will get here.
     pub next: Offset,
-    /// The rolling hash of the room's log, as the node writes it.
-    pub hash: serde_json::Value,
+    /// The rolling hash of the room's log, as text: equal hashes at equal `next` are equal logs.
+    pub hash: String,
 }
 
 /// A life is its text on this wire.

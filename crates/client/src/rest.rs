@@ -223,8 +223,18 @@ fn unreadable(url: &Url, reason: impl ToString) -> Error {
     Error::Unreadable { url: origin(url), reason: reason.to_string() }
 }
 
+/// No answer, for the reason at the root: `connection refused` rather than `error sending request`.
 fn unreachable(url: &Url, error: reqwest::Error) -> Error {
-    Error::unreachable(origin(url), std::io::Error::other(error.without_url()))
+    let error = error.without_url();
+    if error.is_timeout() {
+        let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time");
+        return Error::unreachable(origin(url), late);
+    }
+    let mut root: &dyn std::error::Error = &error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    Error::unreachable(origin(url), std::io::Error::other(root.to_string()))
 }
 
 fn is_not_found(error: &Error) -> bool {

@@ -1,0 +1,39 @@
+//! `roomkeeper bench …`: what a cluster does, measured from outside by clients like any other.
+//!
+//! Every figure counts what the clients have seen: acks that arrived, messages that were delivered. The
+//! measured span begins after a warm-up and ends before the clients stop.
+
+mod fanout;
+mod figures;
+mod latency;
+mod publish;
+mod setup;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+/// `roomkeeper bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchCommand {
+    /// Acked messages per second, with many publishes on their way at a time
+    Publish(publish::PublishArgs),
+    /// Time from a publish to its ack, at a given rate
+    Latency(latency::LatencyArgs),
+    /// Deliveries per second to the subscribers of one room
+    Fanout(fanout::FanoutArgs),
+}
+
+/// Runs a benchmark and prints its settings and figures.
+pub(crate) async fn run(args: BenchArgs) -> Result<()> {
+    match args.command {
+        BenchCommand::Publish(args) => publish::run(args).await,
+        BenchCommand::Latency(args) => latency::run(args).await,
+        BenchCommand::Fanout(args) => fanout::run(args).await,
+    }
+}

@@ -1,0 +1,214 @@
+//! What a replay found, as a table and as JSON.
+
+use std::time::Duration;
+
+use roomkeeper_client::Counts;
+use roomkeeper_client::types::RoomName;
+use serde::Serialize;
+
+use super::compare::Differences;
+use super::verify::Replicas;
+use crate::cli::print;
+
+/// One room.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RoomReport {
+    pub(crate) room: RoomName,
+    pub(crate) lines: u64,
+    pub(crate) nicks: u64,
+    /// Lines acked.
+    pub(crate) acked: u64,
+    /// How its history differs from its log.
+    pub(crate) history: Differences,
+    /// How what each subscriber saw differs from its log.
+    pub(crate) subscribers: Vec<Differences>,
+    /// Its copies; none where the room could not be played.
+    pub(crate) replicas: Option<Replicas>,
+    /// Why it could not be played or read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}
+
+impl RoomReport {
+    /// The room is its log, for every reader and on every replica.
+    pub(crate) fn is_fine(&self) -> bool {
+        self.error.is_none()
+            && self.history.is_none()
+            && self.subscribers.iter().all(Differences::is_none)
+            && self.replicas.as_ref().is_some_and(Replicas::is_equal)
+    }
+
+    /// The first thing that is not, in words.
+    fn first(&self) -> Option<String> {
+        let subscriber = || {
+            let mut seen = (1..).zip(&self.subscribers);
+            seen.find_map(|(n, seen)| seen.first.as_ref().map(|first| format!("subscriber {n}: {first}")))
+        };
+        let replica = || self.replicas.as_ref().and_then(|replicas| replicas.first.clone());
+        self.error.clone().or_else(|| self.history.first.clone()).or_else(subscriber).or_else(replica)
+    }
+}
+
+/// All rooms.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Report {
+    /// Every room is its log.
+    pub(crate) equal: bool,
+    pub(crate) rooms: Vec<RoomReport>,
+    pub(crate) lines: u64,
+    pub(crate) acked: u64,
+    /// Over all rooms and all their readers.
+    pub(crate) differences: Differences,
+    /// Of the publishing alone.
+    pub(crate) seconds: f64,
+    pub(crate) acks_per_second: u64,
+    pub(crate) reconnects: u64,
+    pub(crate) redirects: u64,
+    /// Publishes sent again because their answer was lost.
+    pub(crate) republished: u64,
+}
+
+impl Report {
+    pub(crate) fn new(rooms: Vec<RoomReport>, time: Duration, counts: Counts) -> Self {
+        let mut differences = Differences::default();
+        for room in &rooms {
+            differences.add(&room.history);
+            room.subscribers.iter().for_each(|seen| differences.add(seen));
+        }
+        let acked = rooms.iter().map(|room| room.acked).sum();
+        Self {
+            equal: rooms.iter().all(RoomReport::is_fine),
+            lines: rooms.iter().map(|room| room.lines).sum(),
+            acked,
+            differences,
+            seconds: time.as_secs_f64(),
+            acks_per_second: print::rate(acked, time),
+            reconnects: counts.reconnects,
+            redirects: counts.redirects,
+            republished: counts.republished,
+            rooms,
+        }
+    }
+
+    /// Whether some room could not be played or read at all.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.rooms.iter().any(|room| room.error.is_some())
+    }
+
+    /// Prints a row per room and a sentence.
+    pub(crate) fn show(&self) {
+        let heads = [
+            "ROOM",
+            ">LINES",
+            ">NICKS",
+            ">ACKED",
+            ">LOST",
+            ">DOUBLED",
+            ">ORDER",
+            ">BYTES",
+            "SUBSCRIBERS",
+            "REPLICAS",
+        ];
+        let mut table = print::table(heads);
+        for room in &self.rooms {
+            let history = &room.history;
+            let fine = room.subscribers.iter().filter(|seen| seen.is_none()).count();
+            let replicas = room.replicas.as_ref();
+            table.add_row([
+                room.room.to_string(),
+                print::number(room.lines),
+                room.nicks.to_string(),
+                print::number(room.acked),
+                history.missing.to_string(),
+                (history.doubled + history.foreign).to_string(),
+                (history.out_of_order + history.moved + history.gaps).to_string(),
+                history.changed.to_string(),
+                format!("{fine}/{} equal", room.subscribers.len()),
+                replicas.map_or("-".to_owned(), |r| format!("{}/{} equal", r.equal, r.expected)),
+            ]);
+        }
+        print::show(&table);
+        println!();
+        for room in self.rooms.iter().filter(|room| !room.is_fine()) {
+            println!("{}: {}", room.room, room.first().unwrap_or_else(|| "no replica was found".to_owned()));
+        }
+        println!("{}", self.sentence());
+    }
+
+    fn sentence(&self) -> String {
+        let Differences { missing, doubled, out_of_order, changed, moved, foreign, gaps, .. } =
+            self.differences;
+        let unequal =
+            self.rooms.iter().filter(|room| !room.replicas.as_ref().is_some_and(Replicas::is_equal));
+        let copies = match unequal.count() {
+            0 => "the replicas of every room are equal".to_owned(),
+            n => format!("{} with replicas that are not equal", print::count(n as u64, "room")),
+        };
+        let verdict = if self.equal { "EQUAL" } else { "DIFFERENT" };
+        format!(
+            "{verdict}: {}, {} in {:.1} s ({}/s), {}, {} published again; {missing} lost, {} doubled, \
+             {} out of order, {changed} changed; {copies}",
+            print::count(self.rooms.len() as u64, "room"),
+            print::count(self.acked, "line") + " acked",
+            self.seconds,
+            print::number(self.acks_per_second),
+            print::count(self.reconnects, "reconnect"),
+            print::number(self.republished),
+            doubled + foreign,
+            out_of_order + moved + gaps,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room() -> RoomReport {
+        RoomReport {
+            room: "replay.ubuntu".parse().unwrap(),
+            lines: 1_499,
+            nicks: 94,
+            acked: 1_499,
+            history: Differences::default(),
+            subscribers: vec![Differences::default(); 2],
+            replicas: Some(Replicas { expected: 3, equal: 3, first: None }),
+            error: None,
+        }
+    }
+
+    fn report(room: RoomReport) -> Report {
+        Report::new(vec![room], Duration::from_secs(2), Counts::default())
+    }
+
+    #[test]
+    fn report_of_equal_rooms_says_so() {
+        let report = report(room());
+        assert!(report.equal && !report.has_errors());
+        let sentence = report.sentence();
+        assert!(sentence.starts_with("EQUAL: 1 room, 1,499 lines acked in 2.0 s (750/s)"), "{sentence}");
+        assert!(sentence.contains("0 lost, 0 doubled, 0 out of order, 0 changed"), "{sentence}");
+    }
+
+    #[test]
+    fn report_is_different_for_any_reader_or_replica() {
+        let lost =
+            Differences { missing: 1, first: Some("line 3 is missing".into()), ..Differences::default() };
+        let history = RoomReport { history: lost.clone(), ..room() };
+        let subscriber = RoomReport { subscribers: vec![Differences::default(), lost], ..room() };
+        let behind = Some(Replicas { expected: 3, equal: 2, first: Some("n3 has no copy".into()) });
+        let replica = RoomReport { replicas: behind, ..room() };
+        let unplayed = RoomReport { error: Some("cannot reach".into()), ..room() };
+        for (room, words) in [
+            (history, "line 3 is missing"),
+            (subscriber, "subscriber 2: line 3 is missing"),
+            (replica, "n3 has no copy"),
+            (unplayed, "cannot reach"),
+        ] {
+            assert_eq!(room.first().as_deref(), Some(words));
+            let report = report(room);
+            assert!(!report.equal);
+            assert!(report.sentence().starts_with("DIFFERENT"));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Each situation an operator may look at, and what the picture says of it.
+
+use roomkeeper_client::{NodeEntry, ReplicaEntry};
+
+use super::*;
+
+const CLUSTER: ClusterId = ClusterId([7; 16]);
+
+fn node(id: u32, alive: bool) -> NodeEntry {
+    NodeEntry {
+        node: NodeId(id),
+        url: format!("http://n{id}:7700"),
+        peer: String::new(),
+        admin: None,
+        zone: None,
+        alive,
+    }
+}
+
+/// A map of three nodes and one shard: its owner, its epoch and its replicas' lags.
+fn map(alive: [bool; 3], owner: Option<u32>, epoch: u64, lags: [Option<u64>; 3]) -> ClusterMap {
+    let replicas = (1..=3).zip(lags).map(|(id, lag)| ReplicaEntry {
+        node: NodeId(id),
+        replica: ReplicaId(id.into()),
+        lag,
+    });
+    ClusterMap {
+        cluster: CLUSTER,
+        shards: vec![ShardEntry {
+            shard: ShardId(0),
+            owner: owner.map(NodeId),
+            epoch: Epoch(epoch),
+            preferred: Some(NodeId(1)),
+            replicas: replicas.collect(),
+        }],
+        nodes: (1..=3).zip(alive).map(|(id, alive)| node(id, alive)).collect(),
+    }
+}
+
+fn view(id: u32, map: ClusterMap) -> View {
+    View { node: node(id, true), map: Ok(map), ready: Ok(()) }
+}
+
+fn silent(id: u32) -> View {
+    View {
+        node: node(id, true),
+        map: Err("connection refused".into()),
+        ready: Err("connection refused".into()),
+    }
+}
+
+const ALL: [bool; 3] = [true; 3];
+const UNKNOWN: [Option<u64>; 3] = [None; 3];
+const EVEN: [Option<u64>; 3] = [Some(0); 3];
+
+#[test]
+fn all_well_is_healthy() {
+    let views = [
+        view(1, map(ALL, Some(1), 4, EVEN)),
+        view(2, map(ALL, Some(1), 4, UNKNOWN)),
+        view(3, map(ALL, Some(1), 4, UNKNOWN)),
+    ];
+    let picture = Picture::of(&views);
+    assert!(picture.is_healthy());
+    assert_eq!(picture.cluster, Some(CLUSTER));
+    assert_eq!(picture.shards[0].replicas[1].lag, Some(0), "the owner's word counts");
+    assert_eq!((picture.nodes[0].owned, picture.nodes[1].owned, picture.nodes[1].replicas), (1, 0, 1));
+    assert_eq!(picture.nodes[2].seen_by, [NodeId(1), NodeId(2), NodeId(3)]);
+}
+
+#[test]
+fn dead_owner_before_the_election_is_named() {
+    let views = [
+        silent(1),
+        view(2, map(ALL, Some(1), 4, UNKNOWN)),
+        view(3, map([false, true, true], Some(1), 4, UNKNOWN)),
+    ];
+    let picture = Picture::of(&views);
+    assert!(!picture.is_healthy());
+    assert_eq!(picture.shards[0].problems, [Problem::OwnerSilent(NodeId(1))]);
+    assert_eq!(picture.nodes[0].reason.as_deref(), Some("connection refused"));
+    assert_eq!(picture.nodes[0].seen_by, [NodeId(2)]);
+}
+
+#[test]
+fn new_owner_in_a_higher_epoch_wins_over_an_old_view() {
+    let views = [
+        silent(1),
+        view(2, map([false, true, true], Some(2), 5, [None, Some(0), Some(2)])),
+        view(3, map(ALL, Some(1), 4, UNKNOWN)),
+    ];
+    let shard = &Picture::of(&views).shards[0];
+    assert_eq!((shard.owner, shard.epoch, shard.away), (Some(NodeId(2)), Epoch(5), true));
+    assert_eq!(shard.problems, [Problem::ReplicaSilent(NodeId(1))]);
+}
+
+#[test]
+fn owner_away_from_the_rings_choice_is_no_problem() {
+    let views = [
+        view(1, map(ALL, Some(2), 5, UNKNOWN)),
+        view(2, map(ALL, Some(2), 5, EVEN)),
+        view(3, map(ALL, Some(2), 5, UNKNOWN)),
+    ];
+    let picture = Picture::of(&views);
+    assert!(picture.is_healthy() && picture.shards[0].away);
+}
+
+#[test]
+fn no_owner_anywhere_is_degraded() {
+    let views = [silent(1), view(2, map(ALL, None, 5, UNKNOWN)), view(3, map(ALL, None, 5, UNKNOWN))];
+    let problems = &Picture::of(&views).shards[0].problems;
+    assert_eq!(problems, &[Problem::NoOwner, Problem::ReplicaSilent(NodeId(1))]);
+}
+
+#[test]
+fn two_owners_in_one_epoch_are_an_alarm() {
+    let views = [
+        view(1, map(ALL, Some(1), 5, EVEN)),
+        view(2, map(ALL, Some(2), 5, EVEN)),
+        view(3, map(ALL, Some(1), 5, UNKNOWN)),
+    ];
+    let problems = &Picture::of(&views).shards[0].problems;
+    assert_eq!(problems, &[Problem::TwoOwners(NodeId(1), NodeId(2))]);
+}
+
+#[test]
+fn replica_far_behind_or_unheard_of_is_degraded() {
+    let views = [
+        view(1, map(ALL, Some(1), 5, [Some(0), Some(1_001), None])),
+        view(2, map(ALL, Some(1), 5, UNKNOWN)),
+        view(3, map(ALL, Some(1), 5, UNKNOWN)),
+    ];
+    let picture = Picture::of(&views);
+    assert!(!picture.is_healthy());
+    let expected = [Problem::ReplicaBehind(NodeId(2), 1_001), Problem::ReplicaUnknown(NodeId(3))];
+    assert_eq!(picture.shards[0].problems, expected);
+}
+
+#[test]
+fn node_that_is_not_ready_is_degraded_and_says_why() {
+    let mut views = [
+        view(1, map(ALL, Some(1), 4, EVEN)),
+        view(2, map(ALL, Some(1), 4, UNKNOWN)),
+        view(3, map(ALL, Some(1), 4, UNKNOWN)),
+    ];
+    views[2].ready = Err("no quorum of meta".into());
+    let picture = Picture::of(&views);
+    assert!(!picture.is_healthy());
+    assert!(picture.nodes[2].answers && !picture.nodes[2].ready);
+    assert_eq!(picture.nodes[2].reason.as_deref(), Some("no quorum of meta"));
+}

@@ -1,0 +1,117 @@
+//! The picture as text.
+
+use super::picture::{NodeState, Picture, Problem, ShardState};
+use crate::cli::print;
+
+/// Prints nodes, and shards where there is something to say, or all.
+pub(super) fn show(picture: &Picture, all_shards: bool) {
+    if let Some(cluster) = picture.cluster {
+        println!("cluster {cluster}");
+    }
+    let mut nodes = print::table(["NODE", "URL", "ZONE", ">OWNS", ">REPLICAS", "STATE"]);
+    for node in &picture.nodes {
+        nodes.add_row([
+            node.node.to_string(),
+            node.url.clone(),
+            node.zone.clone().unwrap_or_else(|| "-".to_owned()),
+            node.owned.to_string(),
+            node.replicas.to_string(),
+            state(node),
+        ]);
+    }
+    println!();
+    print::show(&nodes);
+
+    let shown: Vec<&ShardState> =
+        picture.shards.iter().filter(|shard| all_shards || !shard.problems.is_empty()).collect();
+    if !shown.is_empty() {
+        let mut shards = print::table(["SHARD", "OWNER", ">EPOCH", "REPLICAS (LAG)", "STATE"]);
+        for shard in shown {
+            let owner = shard.owner.map_or("none".to_owned(), |owner| owner.to_string());
+            let epoch = shard.epoch.get().to_string();
+            shards.add_row([shard.shard.to_string(), owner, epoch, replicas(shard), words(shard)]);
+        }
+        println!();
+        print::show(&shards);
+    }
+    println!();
+    println!("{}", summary(picture));
+}
+
+fn state(node: &NodeState) -> String {
+    let reason = node.reason.as_deref().unwrap_or("no reason given");
+    match (node.answers, node.ready) {
+        (true, true) => "ready".to_owned(),
+        (true, false) => format!("not ready: {reason}"),
+        (false, _) => {
+            let seen: Vec<String> = node.seen_by.iter().map(ToString::to_string).collect();
+            let others = match seen.as_slice() {
+                [] => "no other node hears it".to_owned(),
+                seen => format!("still counted as alive by {}", seen.join(", ")),
+            };
+            format!("does not answer: {reason}; {others}")
+        }
+    }
+}
+
+fn replicas(shard: &ShardState) -> String {
+    let replicas = shard.replicas.iter().map(|replica| {
+        let lag = replica.lag.map_or("?".to_owned(), print::number);
+        if Some(replica.node) == shard.owner {
+            replica.node.to_string()
+        } else {
+            format!("{} ({lag})", replica.node)
+        }
+    });
+    replicas.collect::<Vec<_>>().join(" ")
+}
+
+fn words(shard: &ShardState) -> String {
+    let mut words: Vec<String> = shard.problems.iter().map(problem).collect();
+    if shard.away
+        && let Some(preferred) = shard.preferred
+    {
+        words.push(format!("the ring prefers {preferred}"));
+    }
+    if words.is_empty() { "fine".to_owned() } else { words.join("; ") }
+}
+
+fn problem(problem: &Problem) -> String {
+    match problem {
+        Problem::NoOwner => {
+            "no owner: one is being elected, or a majority of its replicas is missing".to_owned()
+        }
+        Problem::OwnerSilent(node) => format!("its owner {node} does not answer"),
+        Problem::TwoOwners(a, b) => format!("{a} and {b} are both named as owner in this epoch: report this"),
+        Problem::ReplicaSilent(node) => format!("{node} does not answer"),
+        Problem::ReplicaBehind(node, lag) => format!("{node} is {} entries behind", print::number(*lag)),
+        Problem::ReplicaUnknown(node) => format!("the owner has not heard of {node}"),
+    }
+}
+
+fn summary(picture: &Picture) -> String {
+    let ready = picture.nodes.iter().filter(|node| node.ready).count();
+    let (nodes, shards) = (picture.nodes.len(), picture.shards.len());
+    let unowned = picture.shards.iter().filter(|shard| {
+        shard.problems.iter().any(|p| matches!(p, Problem::NoOwner | Problem::OwnerSilent(_)))
+    });
+    let unowned = unowned.count();
+    let troubled = picture.shards.iter().filter(|shard| !shard.problems.is_empty()).count();
+    let away = picture.shards.iter().filter(|shard| shard.away).count();
+    let verdict = if picture.is_healthy() { "healthy" } else { "degraded" };
+    let mut text = format!("{verdict}: {ready} of {nodes} nodes ready");
+    if shards == 0 {
+        return text + "; no shards yet: the cluster waits for more nodes";
+    }
+    text += &match (unowned, troubled) {
+        (0, 0) => format!("; all {shards} shards have their owner and replicas"),
+        (0, _) => {
+            format!("; all {shards} shards are served, {troubled} of them with a replica missing or behind")
+        }
+        _ => format!("; {unowned} of {shards} shards have no owner that answers"),
+    };
+    if away > 0 {
+        text += &format!("; {away} are owned by another node than the ring prefers");
+    }
+    text
+}
