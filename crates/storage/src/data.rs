@@ -16,6 +16,9 @@ mod replica;
 mod store;
 mod view;
 
+#[cfg(test)]
+mod leftover_test;
+
 pub use files::SnapshotFiles;
 pub use options::DataOptions;
 pub use replica::ReplicaStore;

@@ -18,6 +18,8 @@ mod tail;
 mod writer;
 
 #[cfg(test)]
+mod recover_test;
+#[cfg(test)]
 mod writer_test;
 
 use bytes::Bytes;

@@ -11,8 +11,9 @@ pub struct DataOptions {
     pub block_cache_bytes: usize,
     /// A replica's memtable; full, it is written out in the background.
     pub write_buffer_bytes: usize,
-    /// All memtables of the node together, about: above it the oldest is written out. What is in memtables is
-    /// what a crash makes the node apply again.
+    /// All memtables of the node together: above it the oldest is written out in the background. What is in
+    /// memtables is what a crash makes the node apply again. Writers faster than the disk exceed it for a
+    /// while; what makes them wait is a replica with three full memtables.
     pub unflushed_bytes: usize,
     /// Target size of the files of a snapshot.
     pub snapshot_file_bytes: u64,

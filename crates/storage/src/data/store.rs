@@ -135,6 +135,11 @@ impl DataStore {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// A small row of the node itself (identity and the like), synced.
     pub fn put_node_row(&self, key: &str, value: &[u8]) -> Result<(), Error> {
         let mut batch = WriteBatch::default();

@@ -197,7 +197,7 @@ impl GroupLog {
             next = wanted.start + entries.len() as u64;
             if next < on_disk.end && !room.is_full() {
                 let what = format!("the log of {}", self.group.replica);
-                return Err(Error::corrupt(what, format!("entry {next} is missing")));
+                return Err(Error::corrupt(what, format!("entry {} is missing", LogIndex(next))));
             }
         }
         Ok(Some(entries))

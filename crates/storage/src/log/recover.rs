@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range};
 
 use bytes::Bytes;
 use rocksdb::{DB, ReadOptions};
-use roomkeeper_types::ReplicaId;
+use roomkeeper_types::{LogIndex, ReplicaId};
 
 use super::disk;
 use super::keys::{self, Kind};
@@ -16,7 +16,7 @@ use crate::{Error, rocks};
 pub(super) fn group(db: &DB, replica: ReplicaId) -> Result<Recovered, Error> {
     let purged = match mark(db, replica, Kind::Purged)? {
         Some(row) => {
-            let (kept_from, mark) = rocks::leading_u64(&format!("the purge mark of {replica}"), &row)?;
+            let (kept_from, mark) = rocks::leading_u64(&name(replica, Kind::Purged), &row)?;
             Some((kept_from, Bytes::copy_from_slice(mark)))
         }
         None => None,
@@ -33,8 +33,17 @@ fn mark(db: &DB, replica: ReplicaId, kind: Kind) -> Result<Option<Bytes>, Error>
     let family = disk::family(db)?;
     let row =
         db.get_pinned_cf(&family, keys::key(replica, kind, 0)).map_err(Error::rocks("reading a mark"))?;
-    let what = || format!("the {kind:?} mark of {replica}");
-    row.map(|row| rocks::unversioned(&what(), &row).map(Bytes::copy_from_slice)).transpose()
+    row.map(|row| rocks::unversioned(&name(replica, kind), &row).map(Bytes::copy_from_slice)).transpose()
+}
+
+/// A row as errors call it.
+fn name(replica: ReplicaId, kind: Kind) -> String {
+    match kind {
+        Kind::Purged => format!("the purge mark of {replica}"),
+        Kind::Vote => format!("the vote of {replica}"),
+        Kind::Committed => format!("the committed mark of {replica}"),
+        Kind::Entry => format!("an entry in the log of {replica}"),
+    }
 }
 
 /// The entries there are. After a purge they begin where it ended, and they have no holes.
@@ -43,7 +52,7 @@ fn entries(db: &DB, replica: ReplicaId, kept_from: Option<u64>) -> Result<Range<
     let mut found = 0..0;
     visit(db, replica, kept_from.unwrap_or(0), None, &mut |index, _| {
         if let Some(expected) = expected.filter(|expected| *expected != index) {
-            let gap = format!("entry {expected} is missing, the next one is {index}");
+            let gap = format!("entry {} is missing, the next one is {}", LogIndex(expected), LogIndex(index));
             return Err(Error::corrupt(format!("the log of {replica}"), gap));
         }
         if found.is_empty() {
@@ -83,15 +92,15 @@ fn visit(
     to: Option<u64>,
     entry: &mut dyn FnMut(u64, &[u8]) -> rocks::Visited,
 ) -> Result<(), Error> {
-    let what = || format!("an entry in the log of {replica}");
+    let what = name(replica, Kind::Entry);
     let from = keys::key(replica, Kind::Entry, from);
     let to = to.map_or(keys::entries_end(replica), |to| keys::key(replica, Kind::Entry, to));
     let family = disk::family(db)?;
     rocks::scan(db, &family, ReadOptions::default(), &from, Some(&to), &mut |key, value| {
         let index = keys::index_of(key)
             .filter(|index| *index < u64::MAX)
-            .ok_or_else(|| Error::corrupt(what(), format!("its key {key:02x?} is none")))?;
-        entry(index, rocks::unversioned(&what(), value)?)
+            .ok_or_else(|| Error::corrupt(what.as_str(), format!("its key {key:02x?} is none")))?;
+        entry(index, rocks::unversioned(&what, value)?)
     })
 }
 
