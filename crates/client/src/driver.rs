@@ -7,15 +7,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roomkeeper_protocol::{CloseCode, Command, DecodeError, From, OwnerHint, Reply};
+use roomkeeper_protocol::{CloseCode, DecodeError, OwnerHint};
 use roomkeeper_types::RoomName;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
 use crate::backoff::Backoff;
 use crate::dial::dial;
+use crate::handle::{Handle, Op, Waiter};
 use crate::link::{Io, Link};
-use crate::outlet::{Events, Outlet, Reader};
+use crate::outlet::{Outlet, Reader};
 use crate::session::{Effect, Session};
 use crate::targets::Targets;
 use crate::{ClientConfig, Error, Metrics};
@@ -24,49 +25,6 @@ use crate::{ClientConfig, Error, Metrics};
 const TICK: Duration = Duration::from_millis(200);
 /// Calls taken, and frames read, before the other gets its turn.
 const BATCH: usize = 256;
-/// Calls that may wait to be taken beyond the window of publishes.
-const OPS: usize = 64;
-
-/// The answer to a call; an error of the channel means that the task is gone.
-pub(crate) type Answer = oneshot::Receiver<Result<Reply, Error>>;
-
-/// Whoever waits for an answer.
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    answer: oneshot::Sender<Result<Reply, Error>>,
-    /// A place in the window of publishes, given back with the answer.
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Waiter {
-    pub(crate) fn new(permit: Option<OwnedSemaphorePermit>) -> (Self, Answer) {
-        let (answer, receiver) = oneshot::channel();
-        (Self { answer, _permit: permit }, receiver)
-    }
-
-    fn answer(self, result: Result<Reply, Error>) {
-        // Whoever asked may have stopped waiting; then nobody needs the answer.
-        let _ = self.answer.send(result);
-    }
-}
-
-/// What a handle asks for.
-#[derive(Debug)]
-pub(crate) enum Op {
-    Call { command: Command, waiter: Waiter },
-    Subscribe { from: From, events: Events, waiter: Waiter },
-    Connect { waiter: Waiter },
-}
-
-/// The way to a room's task. The task ends after the last one is gone.
-#[derive(Debug, Clone)]
-pub(crate) struct Handle(mpsc::Sender<Op>);
-
-impl Handle {
-    pub(crate) async fn send(&self, op: Op) -> Result<(), Error> {
-        self.0.send(op).await.map_err(|_| Error::Stopped)
-    }
-}
 
 /// Starts a room's task.
 pub(crate) fn spawn(
@@ -75,7 +33,7 @@ pub(crate) fn spawn(
     targets: Targets,
     room: RoomName,
 ) -> Handle {
-    let (sender, ops) = mpsc::channel(config.window + OPS);
+    let (handle, ops) = Handle::new(config.window);
     let hello = roomkeeper_protocol::Hello {
         user: config.user.clone(),
         client: Some(concat!("roomkeeper-rust/", env!("CARGO_PKG_VERSION")).into()),
@@ -99,7 +57,7 @@ pub(crate) fn spawn(
         sockets: 0,
     };
     tokio::spawn(driver.run());
-    Handle(sender)
+    handle
 }
 
 struct Driver {

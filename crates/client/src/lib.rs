@@ -27,10 +27,12 @@
 //! What this crate does not do yet: tokens, TLS, credit, presence, holds.
 
 mod backoff;
+mod calls;
 mod config;
 mod dial;
 mod driver;
 mod error;
+mod handle;
 mod link;
 mod metrics;
 mod model;

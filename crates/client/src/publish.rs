@@ -8,7 +8,7 @@ use roomkeeper_protocol::{Data, NewMessage, PublishOk, Reply};
 use roomkeeper_types::MessageId;
 
 use crate::Error;
-use crate::driver::Answer;
+use crate::handle::Answer;
 
 /// A message with a fresh id. Whoever wants to be able to publish it again after a crash chooses the id.
 #[must_use]

@@ -9,7 +9,7 @@ use roomkeeper_protocol::{
 use roomkeeper_types::{Offset, RoomName};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::driver::{Handle, Op, Waiter};
+use crate::handle::{Handle, Op, Waiter};
 use crate::{Error, PublishTicket, Subscription};
 
 /// One room: a socket to its owner, wherever that is. Cheap to clone; all clones share the socket, which

@@ -19,6 +19,7 @@ use roomkeeper_protocol::{
 use roomkeeper_types::LifeId;
 use tokio::time::Instant;
 
+use crate::calls::{Calls, Origin, Outgoing};
 use crate::resume::Resume;
 use crate::{Error, Event};
 
@@ -42,32 +43,13 @@ pub(crate) enum Effect<W> {
     Failed,
 }
 
-/// A command that has no answer yet.
-#[derive(Debug)]
-struct Outgoing<W> {
-    request: Request,
-    origin: Origin<W>,
-}
-
-#[derive(Debug)]
-enum Origin<W> {
-    /// The session's own: made anew on every connection.
-    Session,
-    /// A caller's: sent again on every connection until answered or late.
-    Call { waiter: W, deadline: Instant, sent_before: bool },
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Session<W> {
     hello: Hello,
     /// How long a call may take: for the words of its error.
     patience: Duration,
-    /// Not sent on this connection yet, in the order of the calls.
-    outbox: VecDeque<Outgoing<W>>,
-    /// Sent on this connection and unanswered, by ascending command id.
-    sent: VecDeque<Outgoing<W>>,
-    next_id: CommandId,
+    calls: Calls<W>,
     /// What the server said to this connection's hello.
     greeting: Option<HelloOk>,
     /// Who waits for that.
@@ -78,7 +60,6 @@ pub(crate) struct Session<W> {
     connected: bool,
     /// A command has succeeded on this connection.
     healthy: bool,
-    paused_until: Option<Instant>,
     last_error: Option<Error>,
     failure: Option<Error>,
     republished: u64,
@@ -98,16 +79,13 @@ impl<W> Session<W> {
         Self {
             hello,
             patience,
-            outbox: VecDeque::new(),
-            sent: VecDeque::new(),
-            next_id: 1,
+            calls: Calls::new(),
             greeting: None,
             greeters: Vec::new(),
             subscription: None,
             life: None,
             connected: false,
             healthy: false,
-            paused_until: None,
             last_error: None,
             failure: None,
             republished: 0,
@@ -121,12 +99,10 @@ impl<W> Session<W> {
             self.effects.push_back(Effect::Answer(waiter, Err(failure.clone())));
             return;
         }
-        let origin = Origin::Call { waiter, deadline, sent_before: false };
-        self.outbox.push_back(Outgoing { request: Request { id: 0, command }, origin });
+        self.calls.push(Outgoing::call(command, waiter, deadline));
     }
 
-    /// A subscription. `waiter` gets the answer to its first join.
-    /// `false` if it was refused at once.
+    /// A subscription; `waiter` gets the answer to its first join. `false` if it was refused at once.
     pub(crate) fn subscribe(&mut self, from: From, waiter: W, deadline: Instant) -> bool {
         let refusal = match &self.failure {
             Some(failure) => Some(failure.clone()),
@@ -139,9 +115,10 @@ impl<W> Session<W> {
         }
         let resume = Resume::new(from);
         self.subscription = Some(Subscription { resume, waiter: Some((waiter, deadline)), joined: false });
-        if self.connected {
-            let join = self.join();
-            self.outbox.extend(join);
+        if self.connected
+            && let Some(join) = self.join()
+        {
+            self.calls.push(join);
         }
         true
     }
@@ -163,14 +140,11 @@ impl<W> Session<W> {
 
     /// A connection is there.
     pub(crate) fn connected(&mut self) {
-        self.next_id = 1;
         self.connected = true;
         self.healthy = false;
-        self.republished += self.outbox.iter().filter(|entry| entry.is_sent_publish()).count() as u64;
-        if let Some(join) = self.join() {
-            self.outbox.push_front(join);
-        }
-        self.outbox.push_front(Outgoing::own(Command::Hello(self.hello.clone())));
+        let hello = Outgoing::own(Command::Hello(self.hello.clone()));
+        let join = self.join();
+        self.republished += self.calls.begin([hello].into_iter().chain(join));
     }
 
     /// The connection is gone, or none could be made: what is unanswered goes back to the head of the outbox.
@@ -178,15 +152,7 @@ impl<W> Session<W> {
         self.connected = false;
         self.greeting = None;
         self.last_error = Some(cause);
-        self.outbox.retain(Outgoing::is_call);
-        while let Some(entry) = self.sent.pop_back() {
-            if entry.is_call() {
-                self.outbox.push_front(entry);
-            }
-        }
-        for entry in &mut self.outbox {
-            entry.request.id = 0;
-        }
+        self.calls.end();
         if let Some(subscription) = &mut self.subscription {
             subscription.joined = false;
         }
@@ -194,12 +160,8 @@ impl<W> Session<W> {
 
     /// Nothing will ever be answered any more: everyone is told why, now and from now on.
     pub(crate) fn fail(&mut self, error: Error) {
-        for entry in self.sent.drain(..).chain(self.outbox.drain(..)) {
-            if let Origin::Call { waiter, .. } = entry.origin {
-                self.effects.push_back(Effect::Answer(waiter, Err(error.clone())));
-            }
-        }
-        for (waiter, _) in self.greeters.drain(..) {
+        let greeters = self.greeters.drain(..).map(|(waiter, _)| waiter);
+        for waiter in self.calls.drain().chain(greeters) {
             self.effects.push_back(Effect::Answer(waiter, Err(error.clone())));
         }
         self.end_subscription(Some(error.clone()));
@@ -209,23 +171,16 @@ impl<W> Session<W> {
 
     /// The next request to send, which counts as sent from now on.
     pub(crate) fn transmit(&mut self, now: Instant) -> Option<&Request> {
-        if !self.connected || self.paused_until.is_some_and(|until| now < until) {
+        if !self.connected {
             return None;
         }
-        if self.next_id == CommandId::MAX {
-            // Ids are never reused on a connection; this takes a day at 40,000 commands per second.
-            self.reconnect(Error::disconnected("the server", "all command ids are used up"));
+        if self.calls.is_exhausted() {
+            self.reconnect(Error::disconnected("the server", "all command numbers are used up"));
             return None;
         }
-        let mut entry = self.outbox.pop_front()?;
-        entry.request.id = self.next_id;
-        self.next_id += 1;
-        if let Origin::Call { sent_before, .. } = &mut entry.origin {
-            *sent_before = true;
-            self.bind_to_life(&mut entry.request.command);
-        }
-        self.sent.push_back(entry);
-        self.sent.back().map(|entry| &entry.request)
+        let mut entry = self.calls.next(now)?;
+        self.bind_to_life(&mut entry);
+        self.calls.sent(entry)
     }
 
     /// Whether the server would take a frame of that many bytes. It refuses bigger ones unread, without saying
@@ -241,14 +196,14 @@ impl<W> Session<W> {
 
     /// The command that was sent under that number has failed.
     pub(crate) fn refuse(&mut self, id: CommandId, error: Error) {
-        if let Some(entry) = self.position(id).and_then(|position| self.sent.remove(position)) {
+        if let Some(entry) = self.calls.take(id) {
             self.refused(entry, error);
         }
     }
 
     /// Which command had that number, as the codec asks.
     pub(crate) fn kind_of(&self, id: CommandId) -> Option<CommandKind> {
-        self.sent[self.position(id)?].request.command.kind()
+        self.calls.kind_of(id)
     }
 
     /// A frame of the server.
@@ -262,8 +217,7 @@ impl<W> Session<W> {
                 self.reconnect(error);
             }
             ServerFrame::Reply(id, result) => {
-                let entry = self.position(id).and_then(|position| self.sent.remove(position));
-                if let Some(entry) = entry {
+                if let Some(entry) = self.calls.take(id) {
                     self.answered(entry, result.map_err(Error::from), now);
                 }
             }
@@ -295,23 +249,12 @@ impl<W> Session<W> {
 
     /// Gives up what is late.
     pub(crate) fn expire(&mut self, now: Instant) {
-        // Calls are in the order of their deadlines but for what was sent again, so the late ones stand in
-        // front of each queue; a straggler is found as soon as it gets there.
-        for queue in [&mut self.sent, &mut self.outbox] {
-            while let Some(position) = queue.iter().position(Outgoing::is_call) {
-                match &queue[position].origin {
-                    Origin::Call { deadline, .. } if *deadline <= now => {}
-                    _ => break,
-                }
-                if let Some(Outgoing { origin: Origin::Call { waiter, .. }, .. }) = queue.remove(position) {
-                    let error = late(self.patience, self.last_error.as_ref());
-                    self.effects.push_back(Effect::Answer(waiter, Err(error)));
-                }
-            }
+        while let Some(waiter) = self.calls.late(now) {
+            self.give_up(waiter);
         }
-        for (waiter, _) in self.greeters.extract_if(.., |(_, deadline)| *deadline <= now) {
-            let error = late(self.patience, self.last_error.as_ref());
-            self.effects.push_back(Effect::Answer(waiter, Err(error)));
+        while let Some(position) = self.greeters.iter().position(|(_, deadline)| *deadline <= now) {
+            let (waiter, _) = self.greeters.swap_remove(position);
+            self.give_up(waiter);
         }
         let waiter = self
             .subscription
@@ -319,8 +262,7 @@ impl<W> Session<W> {
             .and_then(|subscription| subscription.waiter.take_if(|(_, deadline)| *deadline <= now));
         if let Some((waiter, _)) = waiter {
             self.unsubscribe();
-            let error = late(self.patience, self.last_error.as_ref());
-            self.effects.push_back(Effect::Answer(waiter, Err(error)));
+            self.give_up(waiter);
         }
     }
 
@@ -331,12 +273,7 @@ impl<W> Session<W> {
 
     /// Whether a connection is needed.
     pub(crate) fn has_work(&self) -> bool {
-        self.has_calls() || self.subscription.is_some() || !self.greeters.is_empty()
-    }
-
-    /// Whether a call is unanswered.
-    pub(crate) fn has_calls(&self) -> bool {
-        self.sent.iter().chain(&self.outbox).any(Outgoing::is_call)
+        self.calls.any() || self.subscription.is_some() || !self.greeters.is_empty()
     }
 
     /// Publishes sent again since the last time this was asked.
@@ -361,16 +298,10 @@ impl<W> Session<W> {
                 }
             }
             Err(error) if error.code() == Some(ErrorCode::RateLimited) => {
-                self.paused_until = Some(now + RATE_PAUSE);
-                // Behind the ones that came back before it: only those have a number in the outbox.
-                let before = |other: &&Outgoing<W>| (1..entry.request.id).contains(&other.request.id);
-                let position = self.outbox.iter().take_while(before).count();
-                self.outbox.insert(position, entry);
+                self.calls.pause(entry, now + RATE_PAUSE);
             }
             Err(error) if error.is_retryable() => {
-                // Back among the sent: the reconnect puts all of them in order.
-                let position = self.sent.partition_point(|sent| sent.request.id < entry.request.id);
-                self.sent.insert(position, entry);
+                self.calls.put_back(entry);
                 self.reconnect(error);
             }
             Err(error) => self.refused(entry, error),
@@ -430,7 +361,7 @@ impl<W> Session<W> {
     /// Ends the subscription at the server too.
     fn leave(&mut self, joined: bool) {
         if self.connected && joined {
-            self.outbox.push_back(Outgoing::own(Command::Leave(RoomRef::default())));
+            self.calls.push(Outgoing::own(Command::Leave(RoomRef::default())));
         } else if self.connected {
             // Its join may be on the way: a new connection knows nothing of it.
             self.reconnect(Error::disconnected("the server", "a join was given up"));
@@ -450,11 +381,11 @@ impl<W> Session<W> {
 
     /// A joined socket is bound to its life by the server. Until the join is answered the commands behind
     /// it say themselves which life they mean: they must not end up in another one.
-    fn bind_to_life(&self, command: &mut Command) {
+    fn bind_to_life(&self, entry: &mut Outgoing<W>) {
         if self.subscription.as_ref().is_some_and(|subscription| subscription.joined) {
             return;
         }
-        let room = match command {
+        let room = match &mut entry.request.command {
             Command::Publish(publish) => &mut publish.room,
             Command::History(history) => &mut history.room,
             Command::Delete(room) => room,
@@ -463,32 +394,12 @@ impl<W> Session<W> {
         room.life = room.life.or(self.life);
     }
 
-    fn position(&self, id: CommandId) -> Option<usize> {
-        // Answers come in order but for the odd slow one: nearly always the first.
-        match self.sent.front() {
-            Some(entry) if entry.request.id == id => Some(0),
-            _ => self.sent.binary_search_by_key(&id, |entry| entry.request.id).ok(),
-        }
+    /// No answer in time.
+    fn give_up(&mut self, waiter: W) {
+        let last = self.last_error.clone().map(Box::new);
+        let error = Error::Deadline { after: self.patience, last };
+        self.effects.push_back(Effect::Answer(waiter, Err(error)));
     }
-}
-
-impl<W> Outgoing<W> {
-    fn own(command: Command) -> Self {
-        Self { request: Request { id: 0, command }, origin: Origin::Session }
-    }
-
-    fn is_call(&self) -> bool {
-        matches!(self.origin, Origin::Call { .. })
-    }
-
-    fn is_sent_publish(&self) -> bool {
-        matches!(self.origin, Origin::Call { sent_before: true, .. })
-            && matches!(self.request.command, Command::Publish(_))
-    }
-}
-
-fn late(patience: Duration, last: Option<&Error>) -> Error {
-    Error::Deadline { after: patience, last: last.cloned().map(Box::new) }
 }
 
 #[cfg(test)]

@@ -31,14 +31,14 @@ pub struct Subscription {
     joined: JoinOk,
     events: mpsc::Receiver<Result<Event, Error>>,
     /// Keeps the room's task alive for as long as the subscription.
-    _room: crate::driver::Handle,
+    _room: crate::handle::Handle,
 }
 
 impl Subscription {
     pub(crate) fn new(
         joined: JoinOk,
         events: mpsc::Receiver<Result<Event, Error>>,
-        room: crate::driver::Handle,
+        room: crate::handle::Handle,
     ) -> Self {
         Self { joined, events, _room: room }
     }
