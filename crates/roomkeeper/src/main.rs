@@ -42,8 +42,18 @@ enum Command {
     Bench(bench::BenchArgs),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return serve::exit(Err(serve::ServeError::System("cannot start", error))),
+    };
+    let code = runtime.block_on(run());
+    // A read of standard input may still block a thread; it must not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => return serve::exit(serve::run(args).await),
         Command::Config(command) => return serve::exit(serve::config(command)),

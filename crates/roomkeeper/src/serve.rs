@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use roomkeeper_cluster::{Node, StartError};
 use roomkeeper_gateway::{Gateway, Hub};
 use tokio::io::AsyncReadExt;
@@ -13,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigError, LogFormat, Overrides, load};
+use crate::config::{Config, ConfigError, LogFormat, Overrides, default_file, load};
 
 /// Why a node does not serve. Each kind has an exit code of its own, so that a supervisor can tell a mistake
 /// from an accident.
@@ -43,9 +42,20 @@ pub(crate) enum ServeError {
     System(&'static str, std::io::Error),
 }
 
+/// Reports why a node does not serve, if it does not.
+pub(crate) fn exit(result: Result<(), ServeError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit_code()
+        }
+    }
+}
+
 impl ServeError {
     /// 3 configuration, 4 port, 5 data directory or cluster, 6 failed while serving, 1 anything else.
-    pub(crate) fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Config(_) => 3,
             Self::Port { .. } => 4,
@@ -54,6 +64,27 @@ impl ServeError {
             Self::System(..) => 1,
         })
     }
+}
+
+/// What can be done with a configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether a node could serve with this configuration, and as what
+    Check(ServeArgs),
+    /// Print a configuration file with every key at its default, explained
+    Default,
+}
+
+/// `roomkeeper config`.
+pub(crate) fn config(command: ConfigCommand) -> Result<(), ServeError> {
+    match command {
+        ConfigCommand::Check(args) => {
+            let node = args.config()?.validate()?;
+            println!("The configuration is valid: clients reach this node at {}", node.advertise.client_url);
+        }
+        ConfigCommand::Default => print!("{}", default_file()),
+    }
+    Ok(())
 }
 
 /// Flags of `serve` and of `config check`. Each wins over the environment and the file.
@@ -143,7 +174,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
 
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone(), args.until_stdin_closes)?);
-    let hub = Arc::new(Hub::new());
+    let hub = Hub::new();
     let node = tokio::select! {
         node = Node::start(node_config, peer, hub.clone()) => node?,
         () = stop.cancelled() => return Ok(()),
@@ -152,8 +183,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
     tracing::info!(node = %identity.node, cluster = %identity.cluster, url = identity.client_url, "serving");
 
     let gateway = Gateway::new(node.clone(), hub, config.gateway.clone());
-    let serving = gateway.clone().serve(client, stop.clone().cancelled_owned());
     let serving_admin = gateway.serve_admin(admin, stop.clone().cancelled_owned());
+    let serving = gateway.serve(client, stop.clone().cancelled_owned());
     let failure = {
         let (node, stop) = (node.clone(), stop.clone());
         async move {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 
 use super::link::connect_to;
 use super::{PeerError, header};
@@ -31,7 +32,13 @@ pub async fn ask_address(
                 .map_err(|_| PeerError::Refused(peer(), "the secret is not plain ASCII".to_owned()))?;
             request.metadata_mut().insert(header::SECRET, value);
         }
-        let refused = |status: tonic::Status| PeerError::Refused(peer(), status.message().to_owned());
+        let refused = |status: tonic::Status| match status.code() {
+            Code::Unauthenticated | Code::FailedPrecondition | Code::InvalidArgument => {
+                PeerError::Refused(peer(), status.message().to_owned())
+            }
+            // It listens but does not serve yet, or went away meanwhile.
+            _ => PeerError::Unreachable(peer(), status.message().to_owned()),
+        };
         let mut answers = client.pipe(request).await.map_err(refused)?.into_inner();
         let envelope = Envelope { call: 1, group: 0, to: 0, body: Some(Body::Ask(body)) };
         if out.send(envelope).await.is_err() {

@@ -117,7 +117,7 @@ impl Default for Cluster {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info,openraft=warn".to_owned(), format: LogFormat::Text }
+        Self { filter: "info,openraft=error".to_owned(), format: LogFormat::Text }
     }
 }
 

@@ -127,7 +127,7 @@ impl Child {
         }
         if let Some(stopping) = self.stopping.take() {
             // The watcher is gone only when the node is.
-            drop(stopping.send(()));
+            let _ = stopping.send(());
         }
         self.input.take();
         if tokio::time::timeout(STOP_TIMEOUT, &mut self.watcher).await.is_err() {
