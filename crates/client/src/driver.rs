@@ -114,7 +114,7 @@ impl Driver {
     /// Waits until a connection is needed; `false` when none will be any more.
     async fn idle(&mut self) -> bool {
         loop {
-            while self.perform().is_some() {}
+            drop(self.perform());
             if self.session.has_work() {
                 return true;
             }
@@ -144,7 +144,7 @@ impl Driver {
                 taken = self.ops.recv_many(&mut self.taken, BATCH), if !self.closing => self.take(taken),
                 _ = self.tick.tick() => self.session.expire(Instant::now()),
             }
-            while self.perform().is_some() {}
+            drop(self.perform());
             if !self.session.has_work() {
                 return Ok(None);
             }
@@ -324,8 +324,9 @@ impl Driver {
         }
     }
 
-    /// Does what the session wants done, until something ends the connection.
+    /// Does what the session wants done; `Some` if that ends the connection.
     fn perform(&mut self) -> Option<Outcome> {
+        let mut outcome = None;
         while let Some(effect) = self.session.effect() {
             match effect {
                 Effect::Answer(waiter, result) => waiter.answer(result),
@@ -340,11 +341,16 @@ impl Driver {
                     self.backoff.reset();
                     self.hints = 0;
                 }
-                Effect::Reconnect(cause, hint) => return Some(Outcome::Reconnect(cause, hint)),
-                Effect::Failed => return Some(Outcome::Failed),
+                // Behind the answers that end a connection there is often a word about the new owner.
+                Effect::Reconnect(cause, hint) => {
+                    if !matches!(outcome, Some(Outcome::Failed | Outcome::Reconnect(_, Some(_)))) {
+                        outcome = Some(Outcome::Reconnect(cause, hint));
+                    }
+                }
+                Effect::Failed => outcome = Some(Outcome::Failed),
             }
         }
-        None
+        outcome
     }
 }
 

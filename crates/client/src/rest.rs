@@ -188,12 +188,7 @@ impl Client {
         if let Ok(error) = decode_error_json(&body) {
             return Err(error.into());
         }
-        Err(Error::Refused {
-            url: origin(url),
-            status: status.as_u16(),
-            message: String::from_utf8_lossy(&body).trim().to_owned(),
-            retry_after,
-        })
+        Err(Error::Refused { url: origin(url), status: status.as_u16(), message: words(&body), retry_after })
     }
 }
 
@@ -235,6 +230,18 @@ fn unreachable(url: &Url, error: reqwest::Error) -> Error {
         root = source;
     }
     Error::unreachable(origin(url), std::io::Error::other(root.to_string()))
+}
+
+/// What a refusal's body says: its `reason`, or all of it.
+fn words(body: &Bytes) -> String {
+    #[derive(serde::Deserialize)]
+    struct Reason {
+        reason: String,
+    }
+    match serde_json::from_slice(body) {
+        Ok(Reason { reason }) => reason,
+        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    }
 }
 
 fn is_not_found(error: &Error) -> bool {
