@@ -1,1 +1,29 @@
-//! gateway
+//! The client edge of a node: HTTP and WebSocket on one port, fan-out, and the way to rooms of other nodes.
+//!
+//! In reading order:
+//!
+//! - [`host`]: the cluster as the gateway sees it.
+//! - `hub`: from the apply thread to subscribers.
+//! - `local`: commands on rooms that this node owns.
+//! - `ws`: sockets; `http`: plain HTTP and handshakes.
+//! - `route`: what happens to a request for a room of another node; `relay`: the way through this one.
+//!
+//! Not here yet: tokens and scopes (`identity` has their seam), presence, cursors, credit and holds, metrics, TLS.
+
+pub mod host;
+
+mod config;
+mod edge;
+mod failure;
+mod http;
+mod hub;
+mod identity;
+mod local;
+mod relay;
+mod route;
+mod serve;
+mod ws;
+
+pub use config::{ConfigError, GatewayConfig};
+pub use hub::Hub;
+pub use serve::Gateway;

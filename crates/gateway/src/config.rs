@@ -1,0 +1,132 @@
+//! Settings of the client edge.
+
+use std::time::Duration;
+
+use roomkeeper_protocol::Limits;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the client edge. Durations are written as `"250ms"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Whether joining or publishing to a room that does not exist creates it.
+    pub auto_create: bool,
+    /// What is refused as too large.
+    pub limits: Limits,
+    /// A publish that names no `timeout_ms` is answered `timeout` after this long; so is every other command.
+    #[serde(with = "humantime_serde")]
+    pub command_timeout: Duration,
+    /// How long a request for a shard without an owner is held before it is answered `503`.
+    #[serde(with = "humantime_serde")]
+    pub hold: Duration,
+    /// A socket that was silent for so long is pinged, and closed if it stays silent for as long again.
+    #[serde(with = "humantime_serde")]
+    pub ping_interval: Duration,
+    /// A socket that takes nothing for so long while the server has something for it is closed. Not for slow
+    /// clients, which go on from the log, but for dead ones.
+    #[serde(with = "humantime_serde")]
+    pub write_stall: Duration,
+    /// How long a client may take to send a request's head.
+    #[serde(with = "humantime_serde")]
+    pub head_timeout: Duration,
+    /// How long a stopping node waits for its connections to end.
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+    /// Connections served at once; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// Rooms that one session socket may use at once.
+    pub max_rooms_per_socket: usize,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            auto_create: true,
+            limits: Limits::default(),
+            command_timeout: Duration::from_secs(10),
+            hold: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(25),
+            write_stall: Duration::from_secs(120),
+            head_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(10),
+            max_connections: 65_536,
+            max_rooms_per_socket: 10_000,
+        }
+    }
+}
+
+/// Settings that the gateway cannot serve with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct ConfigError {
+    /// The setting.
+    pub field: &'static str,
+    /// What is wrong with it and what is expected.
+    pub problem: &'static str,
+}
+
+impl GatewayConfig {
+    /// Checks the settings, before a port is opened.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |field, problem| Err(ConfigError { field, problem });
+        let Limits { max_frame, max_message, max_batch } = self.limits;
+        if !(1 << 10..=4 << 20).contains(&max_frame) {
+            return wrong("limits.max_frame", "expected 1024 to 4194304 bytes");
+        }
+        if max_message == 0 || max_message > max_frame {
+            return wrong("limits.max_message", "expected 1 byte to max_frame");
+        }
+        if !(1..=10_000).contains(&max_batch) {
+            return wrong("limits.max_batch", "expected 1 to 10000 messages");
+        }
+        let times = [
+            ("command_timeout", self.command_timeout),
+            ("hold", self.hold),
+            ("ping_interval", self.ping_interval),
+            ("write_stall", self.write_stall),
+            ("head_timeout", self.head_timeout),
+            ("drain_timeout", self.drain_timeout),
+        ];
+        for (field, time) in times {
+            if !(Duration::from_millis(10)..=Duration::from_secs(3600)).contains(&time) {
+                return wrong(field, "expected 10ms to 1h");
+            }
+        }
+        if self.max_connections == 0 {
+            return wrong("max_connections", "expected 1 or more");
+        }
+        if self.max_rooms_per_socket == 0 {
+            return wrong("max_rooms_per_socket", "expected 1 or more");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn config_default_is_valid() {
+        assert_eq!(GatewayConfig::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn config_with_a_setting_out_of_range_names_it() {
+        type Break = fn(&mut GatewayConfig);
+        let broken: [(&str, Break); 4] = [
+            ("limits.max_frame", |c| c.limits.max_frame = 8 << 20),
+            ("limits.max_message", |c| c.limits.max_message = 2 << 20),
+            ("hold", |c| c.hold = Duration::ZERO),
+            ("max_connections", |c| c.max_connections = 0),
+        ];
+        for (field, break_it) in broken {
+            let mut config = GatewayConfig::default();
+            break_it(&mut config);
+            assert_eq!(config.validate().unwrap_err().field, field);
+        }
+    }
+}

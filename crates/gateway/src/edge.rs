@@ -1,0 +1,66 @@
+//! What all requests and sockets of a gateway share.
+
+use std::sync::Arc;
+
+use roomkeeper_protocol::{Error, ErrorCode};
+use roomkeeper_room::RowsError;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::GatewayConfig;
+use crate::failure;
+use crate::host::Host;
+use crate::hub::Hub;
+use crate::relay::HttpRelay;
+
+/// Reads of rows that may block at once. Bounds threads and the memory of pages on their way; further ones
+/// queue up.
+const READS_MAX: usize = 32;
+
+/// What all requests and sockets of a gateway share.
+pub(crate) struct Edge {
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) config: GatewayConfig,
+    /// To other nodes.
+    pub(crate) relay: HttpRelay,
+    /// Everything that serves a client; waited for at the end.
+    pub(crate) tasks: TaskTracker,
+    /// Cancelled when the node stops.
+    pub(crate) stop: CancellationToken,
+    reads: Semaphore,
+}
+
+impl Edge {
+    pub(crate) fn new(host: Arc<dyn Host>, hub: Arc<Hub>, config: GatewayConfig) -> Self {
+        Self {
+            relay: HttpRelay::new(host.identity().node),
+            host,
+            hub,
+            config,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            reads: Semaphore::new(READS_MAX),
+        }
+    }
+
+    /// Reads rows where blocking is allowed.
+    ///
+    /// # Errors
+    /// `internal`: the rows could not be read.
+    pub(crate) async fn read_rows<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, RowsError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let internal = |why: String| Error::new(ErrorCode::Internal, why);
+        let _turn = self.reads.acquire().await.map_err(|error| internal(error.to_string()))?;
+        match tokio::task::spawn_blocking(read).await {
+            Ok(rows) => rows.map_err(|error| failure::unreadable(&error)),
+            Err(error) => {
+                tracing::error!(%error, "a read of rows did not end");
+                Err(internal("the server could not read its rows".to_owned()))
+            }
+        }
+    }
+}

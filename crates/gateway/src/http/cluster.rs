@@ -1,0 +1,40 @@
+//! What the node says of itself and of the cluster.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::answer::json;
+use crate::edge::Edge;
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    /// What is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// `GET /v1/cluster`: nodes and shards, enough for a client to find rooms by itself.
+pub(crate) async fn map(State(edge): State<Arc<Edge>>) -> Response {
+    json(StatusCode::OK, &edge.host.map())
+}
+
+/// `GET /healthz`: the process runs.
+pub(crate) async fn alive() -> Response {
+    json(StatusCode::OK, &Health { status: "ok", reason: None })
+}
+
+/// `GET /readyz`: there is a quorum, and the owners of all shards are known.
+pub(crate) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
+    let reason = if edge.stop.is_cancelled() { Err("the node stops".to_owned()) } else { edge.host.ready() };
+    match reason {
+        Ok(()) => json(StatusCode::OK, &Health { status: "ready", reason: None }),
+        Err(reason) => {
+            json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "not ready", reason: Some(reason) })
+        }
+    }
+}

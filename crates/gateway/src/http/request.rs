@@ -1,0 +1,118 @@
+//! Reading requests.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Query as AxumQuery, RawPathParams};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, ORIGIN};
+use http::{Request, Uri, request};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use roomkeeper_protocol::{Error, ErrorCode};
+use roomkeeper_types::{LifeId, RoomName, UserId};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::answer::Failure;
+use crate::edge::Edge;
+use crate::identity;
+use crate::route::{Ask, Query, RELAY_HEADER};
+
+/// A request that names a room.
+pub(crate) struct RoomRequest {
+    pub(crate) room: RoomName,
+    pub(crate) ask: Ask,
+    pub(crate) parts: request::Parts,
+    pub(crate) body: Body,
+}
+
+impl FromRequest<Arc<Edge>> for RoomRequest {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request<Body>, edge: &Arc<Edge>) -> Result<Self, Failure> {
+        let (mut parts, body) = request.into_parts();
+        let room = room(&mut parts, edge).await?;
+        let ask = ask(&parts)?;
+        Ok(Self { room, ask, parts, body })
+    }
+}
+
+async fn room(parts: &mut request::Parts, edge: &Arc<Edge>) -> Result<RoomName, Error> {
+    use axum::extract::FromRequestParts;
+
+    // The one parameter of the paths with a room.
+    let params = RawPathParams::from_request_parts(parts, edge).await;
+    let params = params.map_err(|error| Error::bad_request(format!("room: {error}")))?;
+    let name = params.iter().find(|(key, _)| *key == "room").map(|(_, value)| value).unwrap_or_default();
+    name.parse().map_err(|error| Error::bad_request(format!("room: {error}")))
+}
+
+/// What of a request matters for its way.
+///
+/// # Errors
+/// `bad_request`: a query parameter is not what it should be.
+pub(crate) fn ask(parts: &request::Parts) -> Result<Ask, Error> {
+    let query = Query::of(&parts.uri)?;
+    Ok(Ask {
+        socket: false,
+        mode: query.mode,
+        hops: query.hops,
+        origin: parts.headers.contains_key(ORIGIN),
+        authorization: parts.headers.contains_key(AUTHORIZATION),
+        relayed: parts.headers.contains_key(RELAY_HEADER),
+    })
+}
+
+/// The query as a struct. Unknown parameters are ignored.
+///
+/// # Errors
+/// `bad_request`: one of them is not what it should be.
+pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Error> {
+    let read = AxumQuery::<T>::try_from_uri(uri);
+    read.map(|AxumQuery(query)| query)
+        .map_err(|error| Error::bad_request(format!("query: {}", error.body_text())))
+}
+
+/// The life that a request names.
+///
+/// # Errors
+/// `bad_request`: it is none.
+pub(crate) fn life(uri: &Uri) -> Result<Option<LifeId>, Error> {
+    #[derive(Deserialize)]
+    struct Life {
+        life: Option<String>,
+    }
+    let Life { life } = query(uri)?;
+    let parsed = life.map(|life| life.parse()).transpose();
+    parsed.map_err(|error| Error::bad_request(format!("life: {error}")))
+}
+
+/// The user in whose name a request is.
+///
+/// # Errors
+/// `bad_request`: no user has such a name.
+pub(crate) fn user(parts: &request::Parts) -> Result<UserId, Error> {
+    #[derive(Deserialize)]
+    struct User {
+        user: Option<String>,
+    }
+    let User { user } = query(&parts.uri)?;
+    identity::of_request(&parts.headers, user.as_deref())
+}
+
+/// Reads a whole body.
+///
+/// # Errors
+/// `too_large` beyond `max_frame`; `bad_request` where it breaks off.
+pub(crate) async fn body(edge: &Edge, body: Body) -> Result<Bytes, Error> {
+    let limit = edge.config.limits.max_frame;
+    let read = tokio::time::timeout(edge.config.head_timeout, Limited::new(body, limit as usize).collect());
+    match read.await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Error::new(ErrorCode::TooLarge, format!("body: expected at most {limit} bytes")))
+        }
+        Ok(Err(error)) => Err(Error::bad_request(format!("body: {error}"))),
+        Err(_) => Err(Error::bad_request("body: it took too long")),
+    }
+}

@@ -1,0 +1,175 @@
+//! `/v1/ws` and `/v1/rooms/{room}/ws`: handshakes.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, request};
+use roomkeeper_protocol::{Error, decode_error_json};
+use roomkeeper_types::UserId;
+use tracing::Instrument;
+
+use super::answer::{Failure, error_with, misdirected, redirect, upgrade_required};
+use super::request::{RoomRequest, ask, user};
+use super::settle::nowhere;
+use crate::edge::Edge;
+use crate::host::Route;
+use crate::local::LocalRoom;
+use crate::relay::{DialError, Dialled, Misdirected, Relayed, dial, pipe, refusal_body};
+use crate::route::{Ask, Place, Way, owner_hint, place, relay_path};
+use crate::serve::Peer;
+use crate::ws::{Conn, ConnSetup, Handshake, HandshakeError, Purpose, Socket, serve};
+
+impl From<HandshakeError> for Failed {
+    fn from(error: HandshakeError) -> Self {
+        match error {
+            HandshakeError::NotWebSocket => Self(upgrade_required()),
+            HandshakeError::Bad(error) => error.into(),
+        }
+    }
+}
+
+/// The answer to a handshake that is not accepted.
+pub(crate) struct Failed(Response);
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self(Failure(error).into_response())
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+/// `GET /v1/ws`: a session socket.
+pub(crate) async fn session(
+    State(edge): State<Arc<Edge>>,
+    request: Request<Body>,
+) -> Result<Response, Failed> {
+    let (mut parts, _) = request.into_parts();
+    let handshake = Handshake::read(&mut parts)?;
+    let ask = ask(&parts)?;
+    let user = user(&parts)?;
+    Ok(Accepting { edge, handshake, parts, ask, user }.serve(Purpose::Session))
+}
+
+/// `GET /v1/rooms/{room}/ws`: a room socket.
+pub(crate) async fn room(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failed> {
+    let RoomRequest { room, ask, mut parts, .. } = request;
+    let ask = Ask { socket: true, ..ask };
+    let handshake = Handshake::read(&mut parts)?;
+    let user = user(&parts)?;
+    let codec = handshake.codec;
+    let accepting = Accepting { edge: edge.clone(), handshake, parts, ask, user };
+    let deadline = Instant::now() + edge.config.hold;
+    let mut stale = None;
+    loop {
+        match place(&edge, &room, ask, stale, deadline).await {
+            Place::Here(owned) => {
+                let room = LocalRoom { edge, owned, name: room };
+                return Ok(accepting.serve(Purpose::Room(room)));
+            }
+            Place::Misdirected(route) => return Ok(misdirected(edge.host.as_ref(), &route)),
+            Place::Nowhere => return Ok(nowhere()),
+            Place::There(owner, Way::Proxy | Way::Misdirected) => {
+                stale = Some(owner.epoch);
+                let path = relay_path(&accepting.parts.uri);
+                match dial(&edge, &owner.url, &path, codec).await {
+                    Ok(socket) => return Ok(accepting.relay(Relayed { room, owner, codec }, socket)),
+                    Err(DialError::Refused(refusal))
+                        if refusal.status() != StatusCode::MISDIRECTED_REQUEST =>
+                    {
+                        return Ok(pass_on(refusal.status(), &refusal_body(&refusal)));
+                    }
+                    Err(DialError::Refused(refusal)) => {
+                        let shard = edge.host.shard_of(&room);
+                        Misdirected::learn(edge.host.as_ref(), shard, &refusal_body(&refusal));
+                    }
+                    Err(error) => tracing::info!(node = owner.node.0, %error, "cannot relay"),
+                }
+            }
+            Place::There(owner, way) => {
+                let hint = owner_hint(edge.host.as_ref(), &room, &Route::Elsewhere(owner));
+                return Ok(match way {
+                    Way::Frame => accepting.serve(Purpose::Redirect(hint)),
+                    _ => redirect(&hint, &accepting.parts.uri, ask.hops, true),
+                });
+            }
+        }
+        if Instant::now() >= deadline {
+            return Ok(nowhere());
+        }
+    }
+}
+
+/// The owner's own refusal of a handshake.
+fn pass_on(status: StatusCode, body: &bytes::Bytes) -> Response {
+    match decode_error_json(body) {
+        Ok(error) => error_with(status, &error),
+        Err(_) => nowhere(),
+    }
+}
+
+/// A handshake about to be accepted.
+struct Accepting {
+    edge: Arc<Edge>,
+    handshake: Handshake,
+    parts: request::Parts,
+    ask: Ask,
+    user: UserId,
+}
+
+impl Accepting {
+    fn serve(self, purpose: Purpose) -> Response {
+        let Self { edge, handshake, parts, ask, user } = self;
+        let setup = ConnSetup {
+            codec: handshake.codec,
+            single: !matches!(purpose, Purpose::Session),
+            relayed: ask.relayed,
+            user,
+        };
+        let serving = edge.clone();
+        accept(&edge, handshake, &parts, async move |socket| {
+            let (conn, queue) = Conn::new(serving, setup);
+            serve(socket, conn, queue, purpose).await;
+        })
+    }
+
+    fn relay(self, relayed: Relayed, owner: Dialled) -> Response {
+        let Self { edge, handshake, parts, .. } = self;
+        let relaying = edge.clone();
+        accept(&edge, handshake, &parts, async move |socket| pipe(&relaying, relayed, socket, owner).await)
+    }
+}
+
+/// Accepts a handshake; the socket is served by a task of its own.
+fn accept<F>(
+    edge: &Edge,
+    handshake: Handshake,
+    parts: &request::Parts,
+    serve: impl FnOnce(Socket) -> F + Send + 'static,
+) -> Response
+where
+    F: Future<Output = ()> + Send,
+{
+    let response = handshake.response();
+    // Held to the end: it is this client's place among the connections.
+    let peer = parts.extensions.get::<Peer>().cloned();
+    let address = peer.as_ref().map(|peer| peer.address());
+    let span = tracing::info_span!("socket", peer = ?address, path = parts.uri.path());
+    let limits = edge.config.limits;
+    let task = async move {
+        if let Some(socket) = handshake.socket(&limits).await {
+            serve(socket).await;
+        }
+        drop(peer);
+    };
+    edge.tasks.spawn(task.instrument(span));
+    response
+}

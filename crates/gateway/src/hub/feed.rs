@@ -1,0 +1,154 @@
+//! The newest frames of one room, for those of its subscribers that keep up.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use roomkeeper_types::{LifeId, Offset, RoomName};
+
+use super::FeedFrame;
+use super::wake::Waiter;
+
+/// Most frames a feed keeps.
+const FRAMES_MAX: usize = 256;
+/// Most bytes a feed keeps, by [`FeedFrame::bytes`].
+const BYTES_MAX: usize = 1 << 20;
+/// Frames older than this go at the next sweep: who has not taken them by then reads the log.
+const AGE_MAX: Duration = Duration::from_secs(2);
+
+/// The newest frames of one life of a room, as long as it has subscribers.
+///
+/// Frames have neighbouring offsets. The oldest go when there are too many, and nobody is asked: a
+/// subscriber holds its position and nothing else, and one whose position is gone reads the log.
+pub(crate) struct Feed {
+    pub(crate) room: RoomName,
+    pub(crate) life: LifeId,
+    /// Whether it stands in the hub's list of feeds whose subscribers are to be woken.
+    pub(super) dirty: AtomicBool,
+    state: Mutex<State>,
+    /// Under a lock of their own: the apply thread does not wait while many are woken.
+    waiters: Mutex<HashMap<u64, Arc<Waiter>>>,
+}
+
+#[derive(Default)]
+struct State {
+    frames: VecDeque<Kept>,
+    bytes: usize,
+    /// Every message below it is committed and applied here.
+    next: Offset,
+    /// The room was deleted: nothing more comes.
+    ended: bool,
+}
+
+struct Kept {
+    frame: Arc<FeedFrame>,
+    at: Instant,
+}
+
+/// What there is for a subscriber at some position.
+pub(crate) enum Step {
+    /// This frame, which has the position in it.
+    Frame(Arc<FeedFrame>),
+    /// Messages that the feed no longer has: read the log from the position up to this offset, inclusive.
+    Log(Offset),
+    /// Nothing yet: it will be woken.
+    Wait,
+    /// Nothing ever again.
+    Ended,
+}
+
+impl Feed {
+    pub(super) fn new(room: RoomName, life: LifeId) -> Self {
+        Self { room, life, dirty: AtomicBool::new(false), state: Mutex::default(), waiters: Mutex::default() }
+    }
+
+    /// What there is at `position`.
+    pub(crate) fn at(&self, position: Offset) -> Step {
+        let state = self.state.lock();
+        let behind = state.frames.partition_point(|kept| kept.frame.first() <= position);
+        if let Some(kept) = behind.checked_sub(1).and_then(|index| state.frames.get(index)) {
+            if position <= kept.frame.last() {
+                return Step::Frame(kept.frame.clone());
+            }
+        }
+        if state.ended {
+            // Its rows are gone, so there is no log to read.
+            return Step::Ended;
+        }
+        if position >= state.next {
+            return Step::Wait;
+        }
+        // The frames reach up to `next`, so that the position is below all of them.
+        let kept_from = state.frames.front().map_or(state.next, |kept| kept.frame.first());
+        Step::Log(Offset(kept_from.get().saturating_sub(1)))
+    }
+
+    /// The room's next offset was seen in its rows.
+    pub(crate) fn reached(&self, next: Offset) {
+        let mut state = self.state.lock();
+        state.next = state.next.max(next);
+    }
+
+    pub(super) fn append(&self, frame: Arc<FeedFrame>) {
+        let mut state = self.state.lock();
+        let follows = state.frames.back().is_none_or(|kept| kept.frame.last().next() == frame.first());
+        if !follows {
+            // This copy jumped (a snapshot came): what lies between is in the log only.
+            state.frames.clear();
+            state.bytes = 0;
+        }
+        state.bytes += frame.bytes();
+        state.next = state.next.max(frame.last().next());
+        state.frames.push_back(Kept { frame, at: Instant::now() });
+        while state.frames.len() > FRAMES_MAX || (state.bytes > BYTES_MAX && state.frames.len() > 1) {
+            state.drop_oldest();
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.state.lock().ended = true;
+    }
+
+    /// Drops frames that were there for long enough for everybody who keeps up.
+    pub(super) fn sweep(&self, now: Instant) {
+        let mut state = self.state.lock();
+        while state.frames.front().is_some_and(|kept| now.duration_since(kept.at) > AGE_MAX) {
+            state.drop_oldest();
+        }
+    }
+
+    pub(super) fn wake_all(&self) {
+        self.waiters.lock().values().for_each(|waiter| waiter.wake());
+    }
+
+    pub(super) fn register(&self, id: u64, waiter: Arc<Waiter>) {
+        self.waiters.lock().insert(id, waiter);
+    }
+
+    /// Whether nobody is left.
+    pub(super) fn unregister(&self, id: u64) -> bool {
+        let mut waiters = self.waiters.lock();
+        waiters.remove(&id);
+        waiters.is_empty()
+    }
+
+    /// Whether the caller is the one to put the feed on the list of those whose subscribers are to be woken.
+    pub(super) fn mark_dirty(&self) -> bool {
+        !self.dirty.swap(true, Ordering::AcqRel)
+    }
+
+    #[cfg(test)]
+    pub(super) fn frames(&self) -> usize {
+        self.state.lock().frames.len()
+    }
+}
+
+impl State {
+    fn drop_oldest(&mut self) {
+        if let Some(kept) = self.frames.pop_front() {
+            self.bytes = self.bytes.saturating_sub(kept.frame.bytes());
+        }
+    }
+}

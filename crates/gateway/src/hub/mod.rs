@@ -1,0 +1,211 @@
+//! Fan-out: from the apply thread to every subscriber of a room.
+//!
+//! A pull model. The apply thread appends a frame to the room's feed, if it has one, and is done. A task of the
+//! hub wakes the subscribers, which take what stands at their position: a frame of the feed, shared and
+//! encoded once, or, when they are further behind than the feed reaches, a page of the log. So a slow
+//! subscriber costs a position, whatever it misses, and is never dropped for being slow.
+//!
+//! A room that is deleted pushes nothing more to its subscribers; their further commands are answered
+//! `not_found` or `recreated`.
+
+mod feed;
+mod frame;
+#[cfg(test)]
+mod tests;
+mod wake;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use roomkeeper_cluster::Observer;
+use roomkeeper_room::{Effect, Item};
+use roomkeeper_types::{LifeId, Offset, RoomName, ShardId};
+use tokio::sync::Notify;
+
+pub(crate) use feed::{Feed, Step};
+pub(crate) use frame::{FeedFrame, to_message, to_protocol};
+pub(crate) use wake::{Ready, SubscriptionId, Waiter};
+
+/// Locks over the feeds, by shard: apply threads of different shards do not meet.
+const STRIPES: usize = 16;
+/// Most items of a frame. What one run of the apply thread appended to a room goes out in as few frames as
+/// this and [`FRAME_BYTES`] allow.
+const FRAME_ITEMS: usize = 256;
+/// Data bytes from which a frame takes no further item.
+const FRAME_BYTES: usize = 64 << 10;
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
+
+type Feeds = HashMap<LifeId, Arc<Feed>>;
+
+/// The feeds of all rooms that have subscribers on this node. Rooms without subscribers cost nothing.
+#[derive(Default)]
+pub struct Hub {
+    stripes: [Mutex<Feeds>; STRIPES],
+    /// Feeds whose subscribers are to be woken; each at most once.
+    dirty: Mutex<Vec<Arc<Feed>>>,
+    dirtied: Notify,
+    subscribers: AtomicU64,
+}
+
+impl Hub {
+    /// A hub without feeds.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// Wakes subscribers until it is dropped. One task for all feeds: from within the runtime a wake costs a
+    /// tenth of what it costs the apply thread, and frames that come in between wake nobody twice.
+    pub(crate) async fn run(&self) {
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.dirtied.notified() => self.wake_dirty(),
+                _ = sweep.tick() => self.sweep(Instant::now()),
+            }
+        }
+    }
+
+    /// Registers a subscriber. From here on it misses nothing: read the rows after this call, and call
+    /// [`Feed::reached`] with the room's next offset.
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        room: &RoomName,
+        life: LifeId,
+        waiter: Arc<Waiter>,
+    ) -> Subscriber {
+        let id = self.subscribers.fetch_add(1, Ordering::Relaxed);
+        let mut feeds = self.stripe(life).lock();
+        let feed = feeds.entry(life).or_insert_with(|| Arc::new(Feed::new(room.clone(), life))).clone();
+        feed.register(id, waiter);
+        drop(feeds);
+        Subscriber { hub: self.clone(), feed, id }
+    }
+
+    fn unsubscribe(&self, feed: &Feed, id: u64) {
+        // Under the lock that subscribing takes, so that nobody joins a feed that is being removed.
+        let mut feeds = self.stripe(feed.life).lock();
+        if feed.unregister(id) {
+            feeds.remove(&feed.life);
+        }
+    }
+
+    fn stripe(&self, life: LifeId) -> &Mutex<Feeds> {
+        // The remainder is below the number of stripes.
+        &self.stripes[life.shard.0 as usize % STRIPES]
+    }
+
+    fn feed(&self, life: LifeId) -> Option<Arc<Feed>> {
+        self.stripe(life).lock().get(&life).cloned()
+    }
+
+    fn append(&self, feed: &Arc<Feed>, items: &[Item]) {
+        let mut rest = items;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |item: &&Item| {
+                let fits = bytes < FRAME_BYTES;
+                bytes += item.payload.bytes.len();
+                fits
+            };
+            let (now, later) = rest.split_at(rest.iter().take(FRAME_ITEMS).take_while(fits).count());
+            if let Some(frame) = FeedFrame::new(now) {
+                feed.append(Arc::new(frame));
+            }
+            rest = later;
+        }
+        self.mark_dirty(feed);
+    }
+
+    fn mark_dirty(&self, feed: &Arc<Feed>) {
+        if feed.mark_dirty() {
+            self.dirty.lock().push(feed.clone());
+            self.dirtied.notify_one();
+        }
+    }
+
+    fn wake_dirty(&self) {
+        let dirty = std::mem::take(&mut *self.dirty.lock());
+        for feed in dirty {
+            // Before the wakes, so that a frame that comes after them marks it again.
+            feed.dirty.store(false, Ordering::Release);
+            feed.wake_all();
+        }
+    }
+
+    fn sweep(&self, now: Instant) {
+        for stripe in &self.stripes {
+            let feeds: Vec<_> = stripe.lock().values().cloned().collect();
+            feeds.iter().for_each(|feed| feed.sweep(now));
+        }
+    }
+}
+
+impl Observer for Hub {
+    fn applied(&self, _shard: ShardId, effects: Vec<Effect>) {
+        // Each room's appends of this call go out together, however they are mixed with other rooms'.
+        let mut runs: HashMap<LifeId, (Arc<Feed>, Vec<Item>)> = HashMap::new();
+        for effect in effects {
+            match effect {
+                Effect::Appended { life, items, .. } => {
+                    if let Some((_, gathered)) = runs.get_mut(&life) {
+                        gathered.extend_from_slice(&items);
+                    } else if let Some(feed) = self.feed(life) {
+                        runs.insert(life, (feed, items.to_vec()));
+                    }
+                }
+                Effect::Deleted { life, .. } => {
+                    if let Some((feed, items)) = runs.remove(&life) {
+                        self.append(&feed, &items);
+                    }
+                    if let Some(feed) = self.feed(life) {
+                        feed.end();
+                        self.mark_dirty(&feed);
+                    }
+                }
+            }
+        }
+        for (feed, items) in runs.values() {
+            self.append(feed, items);
+        }
+    }
+}
+
+/// A subscriber's place in a feed. Dropping it leaves.
+pub(crate) struct Subscriber {
+    hub: Arc<Hub>,
+    feed: Arc<Feed>,
+    id: u64,
+}
+
+impl Subscriber {
+    /// The room's name.
+    pub(crate) fn room(&self) -> &RoomName {
+        &self.feed.room
+    }
+
+    /// The life subscribed to.
+    pub(crate) fn life(&self) -> LifeId {
+        self.feed.life
+    }
+
+    /// What there is at `position`.
+    pub(crate) fn at(&self, position: Offset) -> Step {
+        self.feed.at(position)
+    }
+
+    /// The room's next offset was seen in its rows.
+    pub(crate) fn reached(&self, next: Offset) {
+        self.feed.reached(next);
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.hub.unsubscribe(&self.feed, self.id);
+    }
+}

@@ -1,0 +1,59 @@
+//! Reading a room.
+
+use roomkeeper_protocol::{Error, History, HistoryOk};
+use roomkeeper_room::read::{self, RoomInfo};
+use roomkeeper_types::{LifeId, Offset};
+
+use super::{LocalRoom, Span, current_view};
+use crate::failure;
+use crate::host::View;
+use crate::hub::to_protocol;
+
+/// Items of a history that names no limit.
+const LIMIT_DEFAULT: u32 = 100;
+/// Data bytes from which a history takes no further item: its `next` says where to read on.
+const HISTORY_BYTES: usize = 256 << 10;
+
+impl LocalRoom {
+    /// What is known of the room, if it is there.
+    ///
+    /// # Errors
+    /// `recreated` where `life` is a former one; `unavailable`, `timeout`, `internal`.
+    pub(crate) async fn find(&self, life: Option<LifeId>) -> Result<Option<RoomInfo>, Error> {
+        let view = current_view(&self.edge, &self.owned).await?;
+        self.find_in(&view, life)
+    }
+
+    /// The same in a view at hand: two gets.
+    pub(crate) fn find_in(&self, view: &View, life: Option<LifeId>) -> Result<Option<RoomInfo>, Error> {
+        let info = read::room(view, &self.name).map_err(|error| failure::unreadable(&error))?;
+        match (&info, life) {
+            (Some(info), Some(life)) if info.life != life => Err(failure::recreated(info.life)),
+            _ => Ok(info),
+        }
+    }
+
+    /// What is known of the room.
+    ///
+    /// # Errors
+    /// `not_found` too.
+    pub(crate) async fn info(&self, life: Option<LifeId>) -> Result<RoomInfo, Error> {
+        self.find(life).await?.ok_or_else(|| failure::not_found(&self.name))
+    }
+
+    /// Reads a part of the log: at most `limit` items and about 256 KiB.
+    ///
+    /// # Errors
+    /// `not_found`, `recreated`, `trimmed`, `bad_request` beyond the next offset; `unavailable`, …
+    pub(crate) async fn history(&self, history: &History) -> Result<HistoryOk, Error> {
+        let view = current_view(&self.edge, &self.owned).await?;
+        let info = self.find_in(&view, history.room.life)?.ok_or_else(|| failure::not_found(&self.name))?;
+        let span = Span::new(history.from, info.first, info.next)?;
+        let limit = history.limit.unwrap_or(LIMIT_DEFAULT) as usize;
+        let to = span.to.unwrap_or(Offset::MAX);
+        let read = move || read::history(&view, info.life, span.from, to, limit, HISTORY_BYTES);
+        let items: Vec<_> = self.edge.read_rows(read).await?.into_iter().map(to_protocol).collect();
+        let next = items.last().map_or(span.from, |item| item.offset.next());
+        Ok(HistoryOk { items, next })
+    }
+}

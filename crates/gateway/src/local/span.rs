@@ -1,0 +1,67 @@
+//! Which part of a log a reader asks for.
+
+use roomkeeper_protocol::{Error, From};
+use roomkeeper_types::Offset;
+
+use crate::failure;
+
+/// A part of a room's log that begins within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// First offset; `first` to `next` of the room, both inclusive.
+    pub(crate) from: Offset,
+    /// Last offset, inclusive; it may lie ahead. `None`: no end.
+    pub(crate) to: Option<Offset>,
+}
+
+impl Span {
+    /// Where `from` begins and ends in a room that keeps `first` and has `next` ahead.
+    ///
+    /// # Errors
+    /// `trimmed` below `first`, `bad_request` above `next`.
+    pub(crate) fn new(from: From, first: Offset, next: Offset) -> Result<Self, Error> {
+        let (from, to) = match from {
+            From::Latest => (next, None),
+            From::Beginning => (first, None),
+            From::Offset(offset) => (offset, None),
+            From::Range(from, to) => (from, Some(to)),
+            From::Committed => return Err(Error::bad_request("from: no cursors yet on this server")),
+        };
+        if from < first {
+            return Err(failure::trimmed(from, first));
+        }
+        if from > next {
+            return Err(failure::beyond(from, next));
+        }
+        Ok(Self { from, to })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roomkeeper_protocol::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn span_of_every_form_of_from() {
+        let table = [
+            (From::Latest, Ok((10, None))),
+            (From::Beginning, Ok((4, None))),
+            (From::Offset(Offset(3)), Err(ErrorCode::Trimmed)),
+            (From::Offset(Offset(4)), Ok((4, None))),
+            (From::Offset(Offset(10)), Ok((10, None))),
+            (From::Offset(Offset(11)), Err(ErrorCode::BadRequest)),
+            (From::Range(Offset(3), Offset(5)), Err(ErrorCode::Trimmed)),
+            (From::Range(Offset(5), Offset(99)), Ok((5, Some(99)))),
+            (From::Range(Offset(11), Offset(12)), Err(ErrorCode::BadRequest)),
+            (From::Committed, Err(ErrorCode::BadRequest)),
+        ];
+        for (from, expected) in table {
+            let span = Span::new(from, Offset(4), Offset(10));
+            let seen =
+                span.map(|span| (span.from.get(), span.to.map(Offset::get))).map_err(|error| error.code);
+            assert_eq!(seen, expected, "{from:?}");
+        }
+    }
+}

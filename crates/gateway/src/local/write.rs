@@ -1,0 +1,142 @@
+//! Changing a room: commands that go through the shard's log.
+
+use roomkeeper_protocol::{Create, CreateOk, Data, Error, ErrorCode, Publish, PublishOk};
+use roomkeeper_room::read::RoomInfo;
+use roomkeeper_room::{Command, Outcome, Payload, PayloadKind};
+use roomkeeper_room::{Create as CreateEntry, Delete as DeleteEntry};
+use roomkeeper_room::{NewMessage as NewEntry, Publish as PublishEntry};
+use roomkeeper_types::{LifeId, RoomName, UserId};
+use tokio::sync::oneshot;
+
+use super::LocalRoom;
+use crate::failure;
+use crate::host::SubmitError;
+
+impl LocalRoom {
+    /// Creates the room.
+    ///
+    /// # Errors
+    /// `already_exists`; `bad_request` for a placement; `unavailable`, …
+    pub(crate) async fn create(&self, create: &Create) -> Result<CreateOk, Error> {
+        if create.placement.is_some() {
+            return Err(failure::not_yet("placement"));
+        }
+        let life = self.create_entry(true).await?;
+        let owner = self.edge.host.identity().node;
+        Ok(CreateOk { owner, epoch: self.owned.epoch(), life })
+    }
+
+    /// Deletes the room and all its messages.
+    ///
+    /// # Errors
+    /// `not_found`, `recreated`; `unavailable`, …
+    pub(crate) async fn delete(&self, life: Option<LifeId>) -> Result<(), Error> {
+        match self.submit(Command::Delete(DeleteEntry { room: self.name.clone(), life })).await? {
+            Outcome::Deleted { .. } => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Publishes, and waits for the outcome.
+    ///
+    /// # Errors
+    /// As the command `publish`.
+    pub(crate) async fn publish(&self, user: UserId, publish: Publish) -> Result<PublishOk, Error> {
+        let life = publish.room.life;
+        let timeout = publish.timeout_ms;
+        let command = publish_command(&self.name, life, user, publish, self.edge.config.auto_create)?;
+        published(self.submit_within(command, timeout).await)
+    }
+
+    /// The room, for somebody who joins it: created if it is not there and may be. Never when the joiner
+    /// names a life: that one is over, and a new one is not what it means.
+    ///
+    /// # Errors
+    /// `not_found`, `recreated`; `unavailable`, …
+    pub(crate) async fn open(&self, life: Option<LifeId>) -> Result<RoomInfo, Error> {
+        if let Some(info) = self.find(life).await? {
+            return Ok(info);
+        }
+        if life.is_some() || !self.edge.config.auto_create {
+            return Err(failure::not_found(&self.name));
+        }
+        self.create_entry(false).await?;
+        // What this node applied it sees. Deleted again since: then so be it.
+        self.find_in(&self.owned.view(), None)?.ok_or_else(|| failure::not_found(&self.name))
+    }
+
+    async fn create_entry(&self, exclusive: bool) -> Result<LifeId, Error> {
+        match self.submit(Command::Create(CreateEntry { room: self.name.clone(), exclusive })).await? {
+            Outcome::Created { life, .. } => Ok(life),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn submit(&self, command: Command) -> Result<Outcome, Error> {
+        match self.submit_within(command, None).await {
+            Ok(Outcome::Refused(refusal)) => Err(failure::refused(&refusal)),
+            other => other,
+        }
+    }
+
+    async fn submit_within(&self, command: Command, timeout_ms: Option<u64>) -> Result<Outcome, Error> {
+        let timeout = timeout_ms.map_or(self.edge.config.command_timeout, std::time::Duration::from_millis);
+        let (done, outcome) = oneshot::channel();
+        let ended = async {
+            // Nobody waits any more after a time-out; the outcome is then unknown to the client, as it was told.
+            self.owned.submit(command, Box::new(move |outcome| drop(done.send(outcome)))).await;
+            outcome.await
+        };
+        match tokio::time::timeout(timeout, ended).await {
+            Ok(Ok(outcome)) => outcome.map_err(|error| failure::unsubmitted(&error)),
+            Ok(Err(_)) => Err(failure::unsubmitted(&SubmitError::Unknown("it was dropped".to_owned()))),
+            Err(_) => Err(failure::timed_out()),
+        }
+    }
+}
+
+/// The log's form of a publish. `life` is the one it is bound to, by its own word or by a join.
+///
+/// # Errors
+/// `bad_request` for what this server does not have yet.
+pub(crate) fn publish_command(
+    room: &RoomName,
+    life: Option<LifeId>,
+    user: UserId,
+    publish: Publish,
+    auto_create: bool,
+) -> Result<Command, Error> {
+    if publish.hold_ms.is_some() {
+        return Err(failure::not_yet("hold_ms"));
+    }
+    let messages = publish.messages.into_iter().map(|message| {
+        let (kind, bytes) = match message.data {
+            Data::Json(bytes) => (PayloadKind::Json, bytes),
+            Data::Binary(bytes) => (PayloadKind::Binary, bytes),
+        };
+        NewEntry { id: message.id, sent: message.sent, payload: Payload { kind, bytes } }
+    });
+    Ok(Command::Publish(PublishEntry {
+        room: room.clone(),
+        life,
+        from: user,
+        messages: messages.collect(),
+        expect: publish.expect,
+        create: auto_create && life.is_none(),
+    }))
+}
+
+/// The reply to a publish of that outcome.
+pub(crate) fn published(outcome: Result<Outcome, Error>) -> Result<PublishOk, Error> {
+    match outcome? {
+        Outcome::Published { epoch, offsets, duplicates, .. } => Ok(PublishOk { epoch, offsets, duplicates }),
+        Outcome::Refused(refusal) => Err(failure::refused(&refusal)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The outcome of another command.
+fn unexpected(outcome: &Outcome) -> Error {
+    tracing::error!(?outcome, "a command had the outcome of another one");
+    Error::new(ErrorCode::Internal, "the server mixed up the outcomes of two commands")
+}

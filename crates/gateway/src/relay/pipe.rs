@@ -1,0 +1,173 @@
+//! A room socket relayed frame by frame. Nothing is decoded, and nothing queued beyond the sockets' buffers.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures::stream::{SplitSink, SplitStream};
+use futures::{FutureExt, SinkExt, StreamExt};
+use roomkeeper_protocol::{CloseCode, Codec, OwnerHint, Push};
+use roomkeeper_types::RoomName;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use super::Dialled;
+use crate::edge::Edge;
+use crate::host::Owner;
+use crate::hub::to_message;
+use crate::route::{owner_hint, route_after};
+use crate::ws::{Refusal, Socket, close_message};
+
+/// Frames that may be sent without a flush in between.
+const FRAMES_PER_FLUSH: usize = 64;
+/// How long the name of the new owner is waited for when the old one is gone.
+const LAST_WORD: Duration = Duration::from_millis(50);
+/// How long the client may take to answer the close frame.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+type ClientSink = SplitSink<Socket, Message>;
+type OwnerSink = SplitSink<Dialled, Message>;
+
+/// Why a direction ended.
+enum End {
+    /// The client's socket is over; this is what the owner is told.
+    Client(Option<CloseFrame>),
+    /// The client sent what no socket takes.
+    Refused(Refusal),
+    /// The owner's socket is over, with this close frame if any.
+    Owner(Option<CloseFrame>),
+    /// This node stops.
+    Stopping,
+}
+
+/// What is relayed for whom.
+pub(crate) struct Relayed {
+    pub(crate) room: RoomName,
+    pub(crate) owner: Owner,
+    pub(crate) codec: Codec,
+}
+
+/// Relays a room socket until one end is over. The client's is then closed so that it comes back where that
+/// is worth it: a room whose owner is gone has `moved`.
+pub(crate) async fn pipe(edge: &Edge, relayed: Relayed, client: Socket, owner: Dialled) {
+    let (mut to_client, mut from_client) = client.split();
+    let (mut to_owner, mut from_owner) = owner.split();
+    let end = tokio::select! {
+        end = up(edge, &mut from_client, &mut to_owner) => end,
+        end = down(edge, &mut from_owner, &mut to_client) => end,
+        () = other_owner(edge, &relayed) => End::Owner(None),
+        () = edge.stop.cancelled() => End::Stopping,
+    };
+    let closing = async {
+        match end {
+            End::Client(close) => {
+                // The owner may be gone as well: then there is nobody to tell.
+                drop(to_owner.send(Message::Close(close)).await);
+                drop(to_client.flush().await);
+                return;
+            }
+            End::Refused(refusal) => {
+                let reply = relayed.codec.encode_reply(0, &Err(refusal.error));
+                drop(to_client.feed(to_message(reply)).await);
+                drop(to_client.send(close_message(refusal.close, refusal.reason)).await);
+            }
+            End::Owner(close) => say_moved(edge, &relayed, &mut to_client, close).await,
+            End::Stopping => drop(to_client.send(close_message(CloseCode::Draining, "the node stops")).await),
+        }
+        drop(to_owner.close().await);
+        while let Some(Ok(_)) = from_client.next().await {}
+    };
+    // Who does not answer the close frame is cut off.
+    drop(tokio::time::timeout(CLOSE_WAIT, closing).await);
+}
+
+/// Client to owner.
+async fn up(edge: &Edge, from: &mut SplitStream<Socket>, to: &mut OwnerSink) -> End {
+    loop {
+        let Some(mut next) = heard(edge, from.next()).await else { return End::Client(None) };
+        for _ in 0..FRAMES_PER_FLUSH {
+            match next {
+                Ok(Message::Close(close)) => return End::Client(close),
+                // Answered on this side.
+                Ok(Message::Ping(_)) => {}
+                Ok(message) => {
+                    if to.feed(message).await.is_err() {
+                        return End::Owner(None);
+                    }
+                }
+                Err(error) => return Refusal::of(&error).map_or(End::Client(None), End::Refused),
+            }
+            match from.next().now_or_never() {
+                Some(Some(ready)) => next = ready,
+                Some(None) => return End::Client(None),
+                None => break,
+            }
+        }
+        if to.flush().await.is_err() {
+            return End::Owner(None);
+        }
+    }
+}
+
+/// Owner to client. The owner's pings go on to the client, so that each side is heard of by the other.
+async fn down(edge: &Edge, from: &mut SplitStream<Dialled>, to: &mut ClientSink) -> End {
+    loop {
+        let Some(mut next) = heard(edge, from.next()).await else { return End::Owner(None) };
+        for _ in 0..FRAMES_PER_FLUSH {
+            match next {
+                Ok(Message::Close(close)) => return End::Owner(close),
+                Ok(message) => match tokio::time::timeout(edge.config.write_stall, to.feed(message)).await {
+                    Ok(Ok(())) => {}
+                    _ => return End::Client(None),
+                },
+                Err(_) => return End::Owner(None),
+            }
+            match from.next().now_or_never() {
+                Some(Some(ready)) => next = ready,
+                Some(None) => return End::Owner(None),
+                None => break,
+            }
+        }
+        match tokio::time::timeout(edge.config.write_stall, to.flush()).await {
+            Ok(Ok(())) => {}
+            _ => return End::Client(None),
+        }
+    }
+}
+
+/// The next frame; `None` when nothing came for longer than a live peer is ever silent, pings and pongs
+/// included.
+async fn heard<T>(edge: &Edge, next: impl Future<Output = Option<T>>) -> Option<T> {
+    tokio::time::timeout(edge.config.ping_interval * 3, next).await.ok().flatten()
+}
+
+/// Resolves when the room is known to have another owner: the old one may have died without a word.
+async fn other_owner(edge: &Edge, relayed: &Relayed) {
+    let shard = edge.host.shard_of(&relayed.room);
+    route_after(edge.host.as_ref(), shard, relayed.owner.epoch).await;
+}
+
+/// The owner ended the socket. Its own last word went through; one that died had none.
+async fn say_moved(edge: &Edge, relayed: &Relayed, to: &mut ClientSink, close: Option<CloseFrame>) {
+    let code = close.as_ref().map(|close| u16::from(close.code));
+    let message = match code {
+        // Final for the client whoever says it: passed on as it is.
+        Some(code) if !CloseCode::should_reconnect(code) => Message::Close(close),
+        Some(code) if code == CloseCode::Moved.number() => {
+            close_message(CloseCode::Moved, "the room has another owner")
+        }
+        _ => {
+            let hint = new_owner(edge, relayed).await;
+            // If the client is gone too, the close frame fails as well.
+            drop(to.feed(to_message(relayed.codec.encode_push(&Push::Moved(hint)))).await);
+            close_message(CloseCode::Moved, "the room's owner is gone")
+        }
+    };
+    drop(to.send(message).await);
+}
+
+async fn new_owner(edge: &Edge, relayed: &Relayed) -> OwnerHint {
+    let shard = edge.host.shard_of(&relayed.room);
+    let deadline = std::time::Instant::now() + LAST_WORD;
+    let route = edge.host.wait_route(shard, Some(relayed.owner.epoch), deadline).await;
+    owner_hint(edge.host.as_ref(), &relayed.room, &route)
+}

@@ -1,0 +1,138 @@
+//! A session socket's place in a room that another node owns.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use roomkeeper_protocol::{Command, Error, ErrorCode, Join, OwnerHint, Publish, Reply, RoomRef};
+use roomkeeper_types::{Epoch, LifeId, RoomName};
+use tokio::sync::{oneshot, watch};
+
+use super::upstream::Upstream;
+use crate::host::{Host, Owner};
+use crate::route::route_after;
+use crate::ws::{Answer, Ticket};
+
+/// What the socket to the owner says of a room.
+#[derive(Debug, Clone)]
+pub(super) enum Link {
+    /// Nobody is subscribed: messages on their way are of an earlier subscription.
+    Idle,
+    /// The client is subscribed.
+    Joined,
+    /// It does not, or not any more.
+    Moved(OwnerHint),
+}
+
+/// A session socket's place in a room that another node owns.
+pub(crate) struct RemoteSeat {
+    upstream: Arc<Upstream>,
+    room: RoomName,
+    epoch: Epoch,
+    link: watch::Receiver<Link>,
+    /// Resolves when the room has an owner of a higher epoch: this one may have died without a word.
+    overtaken: BoxFuture<'static, ()>,
+}
+
+impl RemoteSeat {
+    pub(super) fn new(host: Arc<dyn Host>, upstream: Arc<Upstream>, room: RoomName, owner: &Owner) -> Self {
+        let link = upstream.links.add(&room);
+        let (shard, epoch) = (host.shard_of(&room), owner.epoch);
+        let overtaken = Box::pin(async move { route_after(host.as_ref(), shard, epoch).await });
+        Self { upstream, room, epoch, link, overtaken }
+    }
+
+    /// The epoch of the ownership that the seat relies on.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether it still stands, as far as is known here.
+    pub(crate) fn is_current(&self) -> bool {
+        !self.upstream.gone.is_cancelled() && !matches!(*self.link.borrow(), Link::Moved(_))
+    }
+
+    /// Resolves when it is lost.
+    pub(crate) async fn lost(&mut self) {
+        tokio::select! {
+            // Either the link says so, or it goes with its socket: both end the seat.
+            _ = self.link.wait_for(|link| matches!(link, Link::Moved(_))) => {}
+            () = &mut self.overtaken => {}
+        }
+    }
+
+    /// What the former owner said of the new one.
+    pub(crate) fn hint(&self) -> Option<OwnerHint> {
+        match &*self.link.borrow() {
+            Link::Moved(hint) if hint.node.is_some() => Some(hint.clone()),
+            _ => None,
+        }
+    }
+
+    /// Joins and answers. Returns the life joined; the ticket unanswered where the owner cannot serve the
+    /// room, so that another one may.
+    pub(crate) async fn join(&mut self, join: Join, ticket: Ticket) -> Result<Option<LifeId>, Ticket> {
+        let (joined, result) = oneshot::channel();
+        // The ticket is answered where the reply arrives, before the messages that arrive behind it.
+        let ticket = Arc::new(Mutex::new(Some(ticket)));
+        let answering = ticket.clone();
+        let (links, room) = (self.upstream.links.clone(), self.room.clone());
+        let done = move |reply: Result<Reply, Error>| {
+            let outcome = match &reply {
+                Ok(Reply::Join(ok)) => Ok(Some(ok.life)),
+                Err(error) if error.code == ErrorCode::Unavailable => Err(()),
+                _ => Ok(None),
+            };
+            if matches!(outcome, Ok(Some(_))) {
+                links.set(&room, Link::Joined);
+            }
+            if outcome.is_ok() {
+                if let Some(ticket) = answering.lock().take() {
+                    ticket.answer(reply);
+                }
+            }
+            // Where nobody takes it, the whole socket is gone.
+            let _ = joined.send(outcome);
+        };
+        let join = Join { room: self.named(join.room.life), ..join };
+        self.upstream.call(Command::Join(join), Box::new(done)).await;
+        match result.await {
+            Ok(Ok(life)) => Ok(life),
+            Ok(Err(())) | Err(_) => match ticket.lock().take() {
+                Some(unanswered) => Err(unanswered),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Ends the subscription, if there is one, without a word to the client, who hears that the room moved.
+    pub(crate) async fn abandon(&mut self) {
+        let was_joined = self.upstream.links.remove(&self.room);
+        if was_joined && !self.upstream.gone.is_cancelled() {
+            // It has no refusal, and nobody waits for it.
+            self.upstream.call(Command::Leave(self.named(None)), Box::new(drop)).await;
+        }
+    }
+
+    /// Sends a publish on its way.
+    pub(crate) async fn publish(&mut self, publish: Publish, life: Option<LifeId>, answer: Answer) {
+        let publish = Publish { room: self.named(life), ..publish };
+        self.upstream.call(Command::Publish(publish), Box::new(move |reply| answer.give(reply))).await;
+    }
+
+    /// Sends any other command on its way.
+    pub(crate) async fn ask(&mut self, mut command: Command, ticket: Ticket) {
+        match &mut command {
+            Command::Leave(room) => room.room = Some(self.room.clone()),
+            Command::History(history) => history.room.room = Some(self.room.clone()),
+            Command::Delete(room) => room.room = Some(self.room.clone()),
+            Command::Create(create) => create.room = Some(self.room.clone()),
+            _ => {}
+        }
+        self.upstream.call(command, Box::new(move |reply| ticket.answer(reply))).await;
+    }
+
+    fn named(&self, life: Option<LifeId>) -> RoomRef {
+        RoomRef { room: Some(self.room.clone()), life }
+    }
+}

@@ -1,0 +1,191 @@
+//! One socket: what its reader, its writer and the commands on their way share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use roomkeeper_protocol::{CloseCode, Codec, CommandId, Error, ErrorCode, Hello, HelloOk, Push, Reply};
+use roomkeeper_types::{RoomName, UserId};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::subscription::Subscription;
+use crate::edge::Edge;
+use crate::hub::Ready;
+use crate::identity::Who;
+
+/// Units of work that one socket may have under way; see [`Conn::admit`].
+const UNITS_MAX: u32 = 1024;
+/// A command takes a unit for itself and one for each so many bytes of its frame.
+const UNIT_BYTES: usize = 4 << 10;
+/// What a command whose reply may be large takes besides: as many bytes as a history may have.
+const READ_UNITS: u32 = 64;
+
+/// The owner of a room as told to clients in JSON: shortest and longest time between heartbeats.
+const HEARTBEAT_MS: [u32; 2] = [3_500, 7_000];
+
+/// Something for the socket's writer. Small, as a queue of them allocates them by the block.
+pub(crate) enum Outgoing {
+    /// The one reply to a command. The permit goes back when it is written.
+    Reply(CommandId, Box<Result<Reply, Error>>, Option<OwnedSemaphorePermit>),
+    /// A push of this node's own.
+    Push(Box<Push>),
+    /// A push that came from another node, encoded for this client. The permit bounds how many wait.
+    Relayed(Box<Message>, OwnedSemaphorePermit),
+    /// From here on the subscription is served; it replaces an earlier one to the same room.
+    Subscribe(Box<Subscription>),
+    /// From here on the room's subscription is not served.
+    Unsubscribe(RoomName),
+    /// The last thing to write.
+    Close(CloseCode, &'static str),
+}
+
+/// What the parts of one socket share.
+pub(crate) struct Conn {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) codec: Codec,
+    /// A room socket: it ends with its room's ownership. Else a session socket.
+    pub(crate) single: bool,
+    /// Opened by another node for its clients: nothing of it is relayed any further.
+    pub(crate) relayed: bool,
+    /// Which of its subscriptions have something.
+    pub(crate) ready: Arc<Ready>,
+    session: String,
+    who: Mutex<Who>,
+    /// Unbounded by type; in fact replies are bounded by `units`, relayed pushes by their own permits, and
+    /// the others by a few per room.
+    out: UnboundedSender<Outgoing>,
+    units: Arc<Semaphore>,
+    subscriptions: AtomicU64,
+    opened: Instant,
+    /// When something was last heard of the client, milliseconds after `opened`.
+    heard_ms: AtomicU64,
+}
+
+/// What a handshake settled.
+pub(crate) struct ConnSetup {
+    pub(crate) codec: Codec,
+    pub(crate) single: bool,
+    pub(crate) relayed: bool,
+    pub(crate) user: UserId,
+}
+
+impl Conn {
+    /// A socket's shared part, and the receiving end for its writer.
+    pub(crate) fn new(edge: Arc<Edge>, setup: ConnSetup) -> (Arc<Self>, UnboundedReceiver<Outgoing>) {
+        let (out, queue) = mpsc::unbounded_channel();
+        let conn = Self {
+            edge,
+            codec: setup.codec,
+            single: setup.single,
+            relayed: setup.relayed,
+            ready: Arc::default(),
+            session: format!("{:032x}", rand::random::<u128>()),
+            who: Mutex::new(Who::new(setup.user)),
+            out,
+            units: Arc::new(Semaphore::new(UNITS_MAX as usize)),
+            subscriptions: AtomicU64::new(0),
+            opened: Instant::now(),
+            heard_ms: AtomicU64::new(0),
+        };
+        (Arc::new(conn), queue)
+    }
+
+    /// Waits until a command may be taken on: until then the socket is not read. So what a client may have
+    /// under way, replies that it does not take included, is bounded in number and bytes (1,024 small
+    /// commands, or 4 MiB).
+    pub(crate) async fn admit(&self, units: u32) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        self.units.clone().acquire_many_owned(units).await.ok()
+    }
+
+    /// Takes a `hello`.
+    pub(crate) fn hello(&self, hello: &Hello) -> Result<HelloOk, Error> {
+        let user = self.who.lock().hello(hello)?;
+        let identity = self.edge.host.identity();
+        Ok(HelloOk {
+            node: identity.node,
+            cluster: identity.cluster,
+            user,
+            session: self.session.clone(),
+            heartbeat_ms: HEARTBEAT_MS,
+            limits: self.edge.config.limits,
+            features: Vec::new(),
+        })
+    }
+
+    /// The user in whose name a command is carried out.
+    pub(crate) fn user(&self) -> UserId {
+        self.who.lock().settle()
+    }
+
+    /// A fresh id for a subscription.
+    pub(crate) fn next_subscription(&self) -> u64 {
+        self.subscriptions.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Hands something to the writer. Once the writer has ended nobody is there to miss it.
+    pub(crate) fn send(&self, outgoing: Outgoing) {
+        drop(self.out.send(outgoing));
+    }
+
+    pub(crate) fn push(&self, push: Push) {
+        self.send(Outgoing::Push(Box::new(push)));
+    }
+
+    pub(crate) fn reply(&self, id: CommandId, result: Result<Reply, Error>) {
+        self.send(Outgoing::Reply(id, Box::new(result), None));
+    }
+
+    /// Something came from the client.
+    pub(crate) fn note_heard(&self) {
+        let ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.heard_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// How long nothing came from the client.
+    pub(crate) fn silent_for(&self) -> Duration {
+        self.opened.elapsed().saturating_sub(Duration::from_millis(self.heard_ms.load(Ordering::Relaxed)))
+    }
+}
+
+/// Units that a command takes.
+pub(crate) fn units(frame_bytes: usize, reads: bool) -> u32 {
+    let bytes = u32::try_from(frame_bytes / UNIT_BYTES).unwrap_or(UNITS_MAX);
+    let units = 1 + bytes + if reads { READ_UNITS } else { 0 };
+    units.min(UNITS_MAX)
+}
+
+/// The duty to answer one command once. Dropped unanswered it answers `unavailable`, so that whatever
+/// happens to a command its client hears of it.
+pub(crate) struct Ticket {
+    id: CommandId,
+    conn: Arc<Conn>,
+    permit: Option<OwnedSemaphorePermit>,
+    answered: bool,
+}
+
+impl Ticket {
+    pub(crate) fn new(id: CommandId, conn: Arc<Conn>, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { id, conn, permit, answered: false }
+    }
+
+    pub(crate) fn answer(mut self, result: Result<Reply, Error>) {
+        self.send(result);
+    }
+
+    fn send(&mut self, result: Result<Reply, Error>) {
+        self.answered = true;
+        self.conn.send(Outgoing::Reply(self.id, Box::new(result), self.permit.take()));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.send(Err(Error::new(ErrorCode::Unavailable, "the command was given up; send it again")));
+        }
+    }
+}

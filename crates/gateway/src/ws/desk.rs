@@ -1,0 +1,244 @@
+//! Where a socket's commands go: to the one lane of a room socket, or to the lanes of a session socket.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use roomkeeper_protocol::{CloseCode, Command, Error, ErrorCode, Reply, Rooms};
+use roomkeeper_types::RoomName;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use super::conn::{Conn, Outgoing, Ticket};
+use super::inbox::{Inbox, Input};
+use super::lane::{Flow, Lane};
+use crate::local::LocalRoom;
+use crate::relay::{Upstreams, list_rooms};
+
+/// How long a stopping node waits for the outcomes that are under way on a room socket.
+const LAST_OUTCOMES: Duration = Duration::from_secs(2);
+
+/// Whether the socket still has something to say to its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadEnd {
+    /// The client is gone.
+    Gone,
+    /// A close frame is queued.
+    Closing,
+}
+
+/// Serves a room socket's commands until its end.
+pub(crate) async fn serve_room<S>(conn: &Arc<Conn>, inbox: &mut Inbox<S>, room: LocalRoom) -> ReadEnd
+where
+    S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+{
+    let mut lane = Lane::of_room(conn.clone(), room);
+    let stop = conn.edge.stop.clone();
+    loop {
+        let flow = tokio::select! {
+            // In this order: a busy socket does not look at the others, and need not, as each command does.
+            biased;
+            input = inbox.next() => match input {
+                Input::Command(command, ticket) => match for_room(command, Some(lane.room())) {
+                    Aim::Room(_, command) => lane.handle(command, ticket).await,
+                    Aim::Socket(command) => {
+                        serve_socket(conn, command, ticket);
+                        Flow::On
+                    }
+                    Aim::Nowhere(error) => {
+                        ticket.answer(Err(error));
+                        Flow::On
+                    }
+                },
+                Input::Gone => return ReadEnd::Gone,
+                Input::Refused => return ReadEnd::Closing,
+            },
+            event = lane.watch() => lane.react(event).await,
+            () = stop.cancelled() => {
+                lane.finish(LAST_OUTCOMES).await;
+                conn.send(Outgoing::Close(CloseCode::Draining, "the node stops"));
+                return ReadEnd::Closing;
+            }
+        };
+        if flow == Flow::End {
+            return ReadEnd::Closing;
+        }
+    }
+}
+
+/// Serves a session socket's commands until its end.
+pub(crate) async fn serve_session<S>(conn: &Arc<Conn>, inbox: &mut Inbox<S>) -> ReadEnd
+where
+    S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+{
+    let mut lanes = Lanes::new(conn.clone());
+    let stop = conn.edge.stop.clone();
+    loop {
+        let input = tokio::select! {
+            input = inbox.next() => input,
+            () = stop.cancelled() => {
+                // The lanes see it too, and settle what they have under way.
+                lanes.finish().await;
+                conn.send(Outgoing::Close(CloseCode::Draining, "the node stops"));
+                return ReadEnd::Closing;
+            }
+        };
+        match input {
+            Input::Command(command, ticket) => match for_room(command, None) {
+                Aim::Room(room, command) => lanes.hand(room, command, ticket),
+                Aim::Socket(command) => serve_socket(conn, command, ticket),
+                Aim::Nowhere(error) => ticket.answer(Err(error)),
+            },
+            Input::Gone => return ReadEnd::Gone,
+            Input::Refused => return ReadEnd::Closing,
+        }
+    }
+}
+
+/// What a command is about.
+enum Aim {
+    Room(RoomName, Command),
+    Socket(Command),
+    Nowhere(Error),
+}
+
+/// Finds out what a command is about, on a socket that is bound to `bound`.
+fn for_room(command: Command, bound: Option<&RoomName>) -> Aim {
+    let named = match &command {
+        Command::Hello(_) | Command::Rooms(_) | Command::Unsupported(_) => return Aim::Socket(command),
+        Command::Join(join) => &join.room.room,
+        Command::Publish(publish) => &publish.room.room,
+        Command::History(history) => &history.room.room,
+        Command::Leave(room) | Command::Delete(room) => &room.room,
+        Command::Create(create) => &create.room,
+    };
+    match (named, bound) {
+        (Some(named), Some(bound)) if named != bound => {
+            Aim::Nowhere(Error::bad_request(format!("room: this socket is bound to room {bound}")))
+        }
+        (Some(room), _) => Aim::Room(room.clone(), command),
+        (None, Some(bound)) => Aim::Room(bound.clone(), command),
+        (None, None) => Aim::Nowhere(Error::bad_request("room: expected, as this socket is bound to none")),
+    }
+}
+
+/// Carries out a command that is about no room.
+fn serve_socket(conn: &Arc<Conn>, command: Command, ticket: Ticket) {
+    match command {
+        Command::Hello(hello) => ticket.answer(conn.hello(&hello).map(Reply::Hello)),
+        Command::Rooms(rooms) => spawn_list(conn, rooms, ticket),
+        other => ticket.answer(Err(crate::failure::not_yet(other.name()))),
+    }
+}
+
+/// Beside the socket's other commands: it asks many shards, and none of the others waits for it.
+fn spawn_list(conn: &Arc<Conn>, rooms: Rooms, ticket: Ticket) {
+    let edge = conn.edge.clone();
+    conn.edge.tasks.spawn(async move { ticket.answer(list_rooms(&edge, &rooms).await.map(Reply::Rooms)) });
+}
+
+/// The lanes of a session socket, each a task of its own.
+struct Lanes {
+    conn: Arc<Conn>,
+    upstreams: Arc<Upstreams>,
+    /// Unbounded by type; the socket's units bound what is in all of them together.
+    rooms: HashMap<RoomName, UnboundedSender<(Command, Ticket)>>,
+}
+
+impl Lanes {
+    fn new(conn: Arc<Conn>) -> Self {
+        Self { upstreams: Upstreams::new(conn.clone()), conn, rooms: HashMap::new() }
+    }
+
+    /// Hands a command to its room's lane.
+    fn hand(&mut self, room: RoomName, command: Command, ticket: Ticket) {
+        let work = match self.rooms.get(&room) {
+            None => (command, ticket),
+            Some(lane) => match lane.send((command, ticket)) {
+                Ok(()) => return,
+                // The lane ended after a leave.
+                Err(mpsc::error::SendError(work)) => work,
+            },
+        };
+        self.rooms.remove(&room);
+        if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket {
+            self.rooms.retain(|_, lane| !lane.is_closed());
+        }
+        if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket {
+            let text = "too many rooms on one socket: leave some first";
+            return work.1.answer(Err(Error::new(ErrorCode::RateLimited, text)));
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        // It was made just now, so its lane is there.
+        drop(sender.send(work));
+        let lane = Lane::of_session(self.conn.clone(), room.clone(), self.upstreams.clone());
+        self.conn.edge.tasks.spawn(run_lane(lane, receiver));
+        self.rooms.insert(room, sender);
+    }
+
+    /// Takes no more commands and waits until the lanes have settled.
+    async fn finish(&mut self) {
+        let senders: Vec<_> = self.rooms.drain().map(|(_, sender)| sender).collect();
+        let settled = futures::future::join_all(senders.iter().map(UnboundedSender::closed));
+        // Who has not settled by then is answered by its ticket, unless the socket is closed first.
+        drop(tokio::time::timeout(LAST_OUTCOMES, settled).await);
+    }
+}
+
+/// A lane of a session socket: ends with the socket, or after a leave that leaves nothing behind.
+async fn run_lane(mut lane: Lane, mut commands: UnboundedReceiver<(Command, Ticket)>) {
+    let stop = lane.stopping();
+    loop {
+        tokio::select! {
+            biased;
+            command = commands.recv() => match command {
+                Some((command, ticket)) => {
+                    let leaves = matches!(command, Command::Leave(_));
+                    lane.handle(command, ticket).await;
+                    if leaves && lane.is_idle() && commands.is_empty() {
+                        // What comes in just now is still served; what comes later finds it closed.
+                        commands.close();
+                    }
+                }
+                None => return,
+            },
+            event = lane.watch() => {
+                lane.react(event).await;
+            }
+            () = stop.cancelled() => {
+                lane.finish(LAST_OUTCOMES).await;
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roomkeeper_protocol::{Hello, RoomRef};
+
+    use super::*;
+
+    fn aim(command: Command, bound: Option<&str>) -> Result<Option<String>, ErrorCode> {
+        let bound = bound.map(|name| name.parse().unwrap());
+        match for_room(command, bound.as_ref()) {
+            Aim::Room(room, _) => Ok(Some(room.into())),
+            Aim::Socket(_) => Ok(None),
+            Aim::Nowhere(error) => Err(error.code),
+        }
+    }
+
+    #[test]
+    fn command_goes_to_the_room_it_names_or_the_socket_is_bound_to() {
+        let leave = |room: Option<&str>| {
+            Command::Leave(RoomRef { room: room.map(|name| name.parse().unwrap()), life: None })
+        };
+        assert_eq!(aim(leave(Some("a")), None), Ok(Some("a".to_owned())));
+        assert_eq!(aim(leave(Some("a")), Some("a")), Ok(Some("a".to_owned())));
+        assert_eq!(aim(leave(None), Some("a")), Ok(Some("a".to_owned())));
+        assert_eq!(aim(leave(Some("b")), Some("a")), Err(ErrorCode::BadRequest));
+        assert_eq!(aim(leave(None), None), Err(ErrorCode::BadRequest));
+        assert_eq!(aim(Command::Hello(Hello::default()), Some("a")), Ok(None));
+    }
+}

@@ -1,0 +1,119 @@
+//! A socket's place in a room that this node owns.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use roomkeeper_protocol::{Command, Error, Join, JoinOk, Publish, Reply};
+use roomkeeper_types::{Epoch, LifeId};
+
+use super::conn::{Conn, Outgoing, Ticket};
+use super::subscription::Subscription;
+use super::window::Answer;
+use crate::failure;
+use crate::hub::Waiter;
+use crate::local::{LocalRoom, Span, publish_command, published};
+
+/// A socket's place in a room that this node owns.
+pub(crate) struct LocalSeat {
+    room: LocalRoom,
+    lost: BoxFuture<'static, ()>,
+}
+
+impl LocalSeat {
+    pub(crate) fn new(room: LocalRoom) -> Self {
+        Self { lost: room.owned.lost(), room }
+    }
+
+    /// The epoch of the ownership.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.room.owned.epoch()
+    }
+
+    /// Whether the ownership lasts.
+    pub(crate) fn is_current(&self) -> bool {
+        self.room.owned.is_current()
+    }
+
+    /// Resolves when the ownership is over.
+    pub(crate) async fn lost(&mut self) {
+        (&mut self.lost).await;
+    }
+
+    /// Joins, answers, and from then on the socket's writer serves the subscription. Returns the life joined.
+    pub(crate) async fn join(&mut self, conn: &Arc<Conn>, join: Join, ticket: Ticket) -> Option<LifeId> {
+        match subscribe(&self.room, conn, &join).await {
+            Ok((ok, subscription)) => {
+                let life = ok.life;
+                // In this order, so that the reply comes before the first message.
+                ticket.answer(Ok(Reply::Join(ok)));
+                conn.send(Outgoing::Subscribe(Box::new(subscription)));
+                Some(life)
+            }
+            Err(error) => {
+                ticket.answer(Err(error));
+                None
+            }
+        }
+    }
+
+    /// Hands a publish to the shard. Waits while its queue is full: the socket is not read meanwhile.
+    pub(crate) async fn publish(
+        &mut self,
+        conn: &Conn,
+        publish: Publish,
+        life: Option<LifeId>,
+        answer: Answer,
+    ) {
+        let auto_create = self.room.edge.config.auto_create;
+        match publish_command(&self.room.name, life, conn.user(), publish, auto_create) {
+            Err(error) => answer.give(Err(error)),
+            Ok(command) => {
+                let done = Box::new(move |outcome: Result<_, _>| {
+                    let outcome = outcome.map_err(|error| failure::unsubmitted(&error));
+                    answer.give(published(outcome).map(Reply::Publish));
+                });
+                self.room.owned.submit(command, done).await;
+            }
+        }
+    }
+
+    /// Carries out a command of one question and one answer.
+    ///
+    /// # Errors
+    /// As the command.
+    pub(crate) async fn ask(&mut self, command: Command) -> Result<Reply, Error> {
+        match command {
+            Command::History(history) => self.room.history(&history).await.map(Reply::History),
+            Command::Create(create) => self.room.create(&create).await.map(Reply::Create),
+            Command::Delete(room) => self.room.delete(room.life).await.map(|()| Reply::Delete),
+            other => Err(failure::not_yet(other.name())),
+        }
+    }
+}
+
+async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(JoinOk, Subscription), Error> {
+    if join.credit.is_some() {
+        return Err(failure::not_yet("credit"));
+    }
+    let life = room.open(join.room.life).await?.life;
+    let id = conn.next_subscription();
+    let waiter = Waiter::new(id, conn.ready.clone());
+    let subscriber = room.edge.hub.subscribe(&room.name, life, waiter.clone());
+    // `open` saw everything acked before the join. What was applied before the registration is in these
+    // rows, what is applied after it comes through the feed: nothing falls in between.
+    let info = room.find_in(&room.owned.view(), Some(life))?;
+    let info = info.ok_or_else(|| failure::not_found(&room.name))?;
+    subscriber.reached(info.next);
+    let span = Span::new(join.from, info.first, info.next)?;
+    let ok = JoinOk {
+        room: room.name.clone(),
+        owner: room.edge.host.identity().node,
+        epoch: room.owned.epoch(),
+        life,
+        first: info.first,
+        next: info.next,
+        from: span.from,
+        members: None,
+    };
+    Ok((ok, Subscription::new(id, subscriber, waiter, room.owned.clone(), span)))
+}

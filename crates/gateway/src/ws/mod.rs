@@ -1,0 +1,33 @@
+//! Sockets.
+//!
+//! One task per socket, in which a reader and a writer take turns:
+//!
+//! ```text
+//! frames → inbox → desk → lane (one room) → seat (its owner: here, or over there)
+//!                                             │ outcomes, subscriptions
+//! frames ←──────── writer ←── outgoing ───────┘
+//!                    └─── hub (what subscriptions pull)
+//! ```
+//!
+//! What is bounded, and what happens then: commands under way, by units (the socket is not read); messages for
+//! a slow subscriber, by having none but its position (it goes on from the log); pushes of other owners, by
+//! permits (their sockets are not read).
+
+mod conn;
+mod desk;
+mod inbox;
+mod lane;
+mod local_seat;
+mod seat;
+mod socket;
+mod subscription;
+mod upgrade;
+mod window;
+mod writer;
+
+pub(crate) use conn::{Conn, ConnSetup, Outgoing, Ticket};
+pub(crate) use inbox::Refusal;
+pub(crate) use socket::{Purpose, Socket, serve};
+pub(crate) use upgrade::{Handshake, HandshakeError};
+pub(crate) use window::Answer;
+pub(crate) use writer::close_message;

@@ -1,0 +1,239 @@
+//! The writing half of a socket: replies, pushes and subscriptions, many per flush.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Sink, SinkExt};
+use roomkeeper_protocol::{CloseCode, OwnerHint, Push};
+use roomkeeper_types::{Epoch, RoomName};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
+
+use super::conn::{Conn, Outgoing};
+use super::subscription::{Subscription, Turn};
+use crate::hub::{SubscriptionId, to_message};
+
+/// Bytes after which the socket is flushed although there is more to send.
+const FLUSH_BYTES: usize = 256 << 10;
+
+/// Writing cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// The socket failed.
+    #[error(transparent)]
+    Socket(#[from] tungstenite::Error),
+    /// The client took nothing for too long.
+    #[error("the client takes nothing any more")]
+    Stalled,
+    /// The client answers no ping.
+    #[error("the client is silent")]
+    Silent,
+}
+
+/// The writing half of a socket.
+pub(crate) struct Writer<S> {
+    sink: S,
+    conn: Arc<Conn>,
+    queue: UnboundedReceiver<Outgoing>,
+    subscriptions: HashMap<SubscriptionId, Subscription>,
+    rooms: HashMap<RoomName, SubscriptionId>,
+    /// Subscriptions that have a turn, in order.
+    due: VecDeque<SubscriptionId>,
+    woken: Vec<SubscriptionId>,
+    unflushed: usize,
+}
+
+/// Whether there is more to write.
+#[derive(PartialEq, Eq)]
+enum Progress {
+    More,
+    Closed,
+}
+
+impl<S> Writer<S>
+where
+    S: Sink<Message, Error = tungstenite::Error> + Unpin,
+{
+    pub(crate) fn new(sink: S, conn: Arc<Conn>, queue: UnboundedReceiver<Outgoing>) -> Self {
+        Self {
+            sink,
+            conn,
+            queue,
+            subscriptions: HashMap::new(),
+            rooms: HashMap::new(),
+            due: VecDeque::new(),
+            woken: Vec::new(),
+            unflushed: 0,
+        }
+    }
+
+    /// Writes until the close frame is out or the socket fails, and gives the sink back.
+    pub(crate) async fn run(mut self) -> (S, Result<(), WriteError>) {
+        let ended = self.write().await;
+        (self.sink, ended)
+    }
+
+    async fn write(&mut self) -> Result<(), WriteError> {
+        let conn = self.conn.clone();
+        let mut check = tokio::time::interval(conn.edge.config.ping_interval);
+        check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        check.reset();
+        loop {
+            let first = tokio::select! {
+                biased;
+                first = self.queue.recv() => first,
+                () = conn.ready.notified() => None,
+                _ = check.tick() => {
+                    self.keep_alive().await?;
+                    None
+                }
+            };
+            if let Some(first) = first {
+                if self.put(first).await? == Progress::Closed {
+                    return self.flush().await;
+                }
+            }
+            if self.drain().await? == Progress::Closed {
+                return self.flush().await;
+            }
+            self.flush().await?;
+        }
+    }
+
+    /// Writes all there is: what is queued, and a turn of each subscription that has something, by turns.
+    async fn drain(&mut self) -> Result<Progress, WriteError> {
+        loop {
+            let mut idle = true;
+            while let Ok(outgoing) = self.queue.try_recv() {
+                idle = false;
+                if self.put(outgoing).await? == Progress::Closed {
+                    return Ok(Progress::Closed);
+                }
+            }
+            self.conn.ready.take(&mut self.woken);
+            self.due.extend(self.woken.drain(..));
+            for _ in 0..self.due.len() {
+                idle = false;
+                if let Some(id) = self.due.pop_front() {
+                    self.turn(id).await?;
+                }
+            }
+            if idle {
+                return Ok(Progress::More);
+            }
+        }
+    }
+
+    async fn put(&mut self, outgoing: Outgoing) -> Result<Progress, WriteError> {
+        match outgoing {
+            Outgoing::Reply(id, result, permit) => {
+                self.feed(to_message(self.conn.codec.encode_reply(id, &result))).await?;
+                drop(permit);
+            }
+            Outgoing::Push(push) => self.feed(to_message(self.conn.codec.encode_push(&push))).await?,
+            Outgoing::Relayed(message, permit) => {
+                self.feed(*message).await?;
+                drop(permit);
+            }
+            Outgoing::Subscribe(subscription) => {
+                self.unsubscribe(subscription.room());
+                self.rooms.insert(subscription.room().clone(), subscription.id);
+                subscription.wake();
+                self.subscriptions.insert(subscription.id, *subscription);
+            }
+            Outgoing::Unsubscribe(room) => self.unsubscribe(&room),
+            Outgoing::Close(code, reason) => {
+                self.feed(close_message(code, reason)).await?;
+                return Ok(Progress::Closed);
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    fn unsubscribe(&mut self, room: &RoomName) {
+        if let Some(id) = self.rooms.remove(room) {
+            self.subscriptions.remove(&id);
+        }
+    }
+
+    async fn turn(&mut self, id: SubscriptionId) -> Result<(), WriteError> {
+        // One that is gone may still be on the list.
+        let Some(subscription) = self.subscriptions.get_mut(&id) else { return Ok(()) };
+        match subscription.turn(&self.conn.edge, self.conn.codec).await {
+            Ok(Turn::Message(message)) => {
+                self.due.push_back(id);
+                self.feed(message).await
+            }
+            Ok(Turn::Wait) => Ok(()),
+            Ok(Turn::Ended) => {
+                self.forget(id);
+                Ok(())
+            }
+            Err(gap) => {
+                let room = subscription.room().clone();
+                tracing::warn!(%room, %gap, "a subscription cannot go on");
+                self.forget(id);
+                self.send_away(room).await
+            }
+        }
+    }
+
+    fn forget(&mut self, id: SubscriptionId) {
+        if let Some(subscription) = self.subscriptions.remove(&id) {
+            self.rooms.remove(subscription.room());
+        }
+    }
+
+    /// The client has to join again: it then learns what is wrong, and skips nothing without knowing.
+    async fn send_away(&mut self, room: RoomName) -> Result<(), WriteError> {
+        let hint = OwnerHint { room, node: None, url: None, epoch: Epoch(0), retry_after_ms: 0 };
+        self.feed(to_message(self.conn.codec.encode_push(&Push::Moved(hint)))).await?;
+        if self.conn.single {
+            self.conn.send(Outgoing::Close(CloseCode::Moved, "join again"));
+        }
+        Ok(())
+    }
+
+    /// Pings a silent client; gives one up that has not answered the last ping.
+    async fn keep_alive(&mut self) -> Result<(), WriteError> {
+        let interval = self.conn.edge.config.ping_interval;
+        match self.conn.silent_for() {
+            silent if silent >= interval * 2 => Err(WriteError::Silent),
+            silent if silent >= interval / 2 => self.feed(Message::Ping(Bytes::new())).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn feed(&mut self, message: Message) -> Result<(), WriteError> {
+        self.unflushed += message.len();
+        let stall = self.conn.edge.config.write_stall;
+        within(stall, self.sink.feed(message)).await?;
+        if self.unflushed >= FLUSH_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), WriteError> {
+        self.unflushed = 0;
+        within(self.conn.edge.config.write_stall, self.sink.flush()).await
+    }
+}
+
+async fn within(
+    stall: std::time::Duration,
+    written: impl Future<Output = Result<(), tungstenite::Error>>,
+) -> Result<(), WriteError> {
+    match tokio::time::timeout(stall, written).await {
+        Ok(written) => Ok(written?),
+        Err(_) => Err(WriteError::Stalled),
+    }
+}
+
+/// A close frame of the protocol.
+pub(crate) fn close_message(code: CloseCode, reason: &'static str) -> Message {
+    Message::Close(Some(CloseFrame { code: code.number().into(), reason: Utf8Bytes::from_static(reason) }))
+}

@@ -1,0 +1,328 @@
+//! A cluster in memory: shards with an owner each, whose rows all nodes share, as if replication took no time.
+//! What a real cluster does seldom it does on demand: lose owners, keep outcomes back, leave them unknown.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use roomkeeper_cluster::{NodeEntry, Observer, ReplicaEntry, ShardEntry};
+use roomkeeper_gateway::Hub;
+use roomkeeper_gateway::host::{
+    ClusterMap, Completion, Host, Identity, LocalCopy, Owner, Ownership, Route, SubmitError, View,
+};
+use roomkeeper_room::{Applier, Batch, Command, MemRows, Outcome};
+use roomkeeper_types::{
+    ClusterId, Epoch, LogIndex, LogPosition, NodeId, ReplicaId, RoomName, ShardCount, ShardId, Timestamp,
+};
+use tokio::sync::{mpsc, watch};
+
+/// What happens to commands that are submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// They are applied and answered.
+    Works,
+    /// They wait, unapplied, until it works again.
+    Stalls,
+    /// They are applied, but nobody hears of it: unknown.
+    LosesAnswers,
+}
+
+#[derive(Clone)]
+pub(crate) struct Cluster(Arc<Shared>);
+
+struct Shared {
+    id: ClusterId,
+    shards: Vec<Shard>,
+    nodes: Mutex<Vec<(Identity, Arc<Hub>)>>,
+    /// Counts changes of owners.
+    changed: watch::Sender<u64>,
+}
+
+struct Shard {
+    state: Mutex<ShardState>,
+    queue: mpsc::UnboundedSender<Submitted>,
+    log: watch::Sender<Log>,
+}
+
+struct ShardState {
+    rows: MemRows,
+    index: u64,
+    epoch: Epoch,
+    owner: Option<NodeId>,
+}
+
+type Submitted = (Epoch, Command, Completion);
+
+impl Cluster {
+    /// A cluster of so many shards without nodes.
+    pub(crate) fn new(shards: u32) -> Self {
+        let mut queues = Vec::new();
+        let shards = (0..shards).map(|_| {
+            let (queue, submitted) = mpsc::unbounded_channel();
+            let (log, mode) = watch::channel(Log::Works);
+            queues.push((submitted, mode));
+            let state = ShardState { rows: MemRows::default(), index: 0, epoch: Epoch(1), owner: None };
+            Shard { state: Mutex::new(state), queue, log }
+        });
+        let shared = Shared {
+            id: ClusterId::generate(),
+            shards: shards.collect(),
+            nodes: Mutex::default(),
+            changed: watch::Sender::new(0),
+        };
+        let cluster = Self(Arc::new(shared));
+        for (shard, (submitted, mode)) in (0..).map(ShardId).zip(queues) {
+            tokio::spawn(run_shard(cluster.clone(), shard, submitted, mode));
+        }
+        cluster
+    }
+
+    /// Adds a node, which owns nothing.
+    pub(crate) fn add_node(&self, url: String, hub: Arc<Hub>) -> FakeNode {
+        let mut nodes = self.0.nodes.lock();
+        let node = NodeId(u32::try_from(nodes.len()).unwrap() + 1);
+        let identity = Identity { cluster: self.0.id, node, client_url: url };
+        nodes.push((identity.clone(), hub));
+        FakeNode { cluster: self.clone(), identity, believes: Arc::default() }
+    }
+
+    pub(crate) fn shard_of(&self, room: &str) -> ShardId {
+        room.parse::<RoomName>().unwrap().hash_shard(self.count())
+    }
+
+    fn count(&self) -> ShardCount {
+        ShardCount::new(u32::try_from(self.0.shards.len()).unwrap()).unwrap()
+    }
+
+    fn shard(&self, shard: ShardId) -> &Shard {
+        &self.0.shards[shard.0 as usize]
+    }
+
+    /// Gives a shard another owner, or none for now, in a new epoch.
+    pub(crate) fn set_owner(&self, shard: ShardId, owner: Option<NodeId>) {
+        {
+            let mut state = self.shard(shard).state.lock();
+            state.epoch = state.epoch.next();
+            state.owner = owner;
+        }
+        self.0.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Gives all shards to one node.
+    pub(crate) fn set_owner_of_all(&self, owner: NodeId) {
+        self.count().iter().for_each(|shard| self.set_owner(shard, Some(owner)));
+    }
+
+    pub(crate) fn set_log(&self, shard: ShardId, log: Log) {
+        self.shard(shard).log.send_replace(log);
+    }
+
+    fn owner(&self, shard: ShardId) -> (Option<NodeId>, Epoch) {
+        let state = self.shard(shard).state.lock();
+        (state.owner, state.epoch)
+    }
+
+    fn url(&self, node: NodeId) -> String {
+        self.0.nodes.lock()[node.0 as usize - 1].0.client_url.clone()
+    }
+
+    fn apply(&self, shard: ShardId, command: Command) -> Outcome {
+        let mut effects = Vec::new();
+        let outcome = {
+            let mut state = self.shard(shard).state.lock();
+            state.index += 1;
+            let at = LogPosition { epoch: state.epoch, index: LogIndex(state.index) };
+            let batch = Batch { time: Timestamp(state.index), commands: vec![command] };
+            let mut applier = Applier::new(&state.rows, shard, self.count());
+            let outcome = applier.apply(at, batch, &mut effects).unwrap().remove(0);
+            let writes = applier.into_writes();
+            state.rows.apply_writes(&writes);
+            outcome
+        };
+        for (_, hub) in self.0.nodes.lock().iter() {
+            hub.applied(shard, effects.clone());
+        }
+        outcome
+    }
+}
+
+async fn run_shard(
+    cluster: Cluster,
+    shard: ShardId,
+    mut submitted: mpsc::UnboundedReceiver<Submitted>,
+    mut log: watch::Receiver<Log>,
+) {
+    while let Some((epoch, command, done)) = submitted.recv().await {
+        if log.wait_for(|log| *log != Log::Stalls).await.is_err() {
+            return;
+        }
+        let mode = *log.borrow();
+        if cluster.owner(shard).1 != epoch {
+            done(Err(SubmitError::NotProposed));
+            continue;
+        }
+        let outcome = cluster.apply(shard, command);
+        match mode {
+            Log::LosesAnswers => done(Err(SubmitError::Unknown("the answer was lost".into()))),
+            _ => done(Ok(outcome)),
+        }
+    }
+}
+
+/// One node of the cluster.
+#[derive(Clone)]
+pub(crate) struct FakeNode {
+    cluster: Cluster,
+    identity: Identity,
+    /// Shards of which it believes something else than the truth.
+    believes: Arc<Mutex<HashMap<ShardId, (NodeId, Epoch)>>>,
+}
+
+impl FakeNode {
+    pub(crate) fn id(&self) -> NodeId {
+        self.identity.node
+    }
+
+    /// Lets the node believe that another one owns the shard, in an epoch before the present one.
+    pub(crate) fn believe(&self, shard: ShardId, owner: NodeId) {
+        let epoch = Epoch(self.cluster.owner(shard).1.get() - 1);
+        self.believes.lock().insert(shard, (owner, epoch));
+    }
+}
+
+impl FakeNode {
+    /// Lets the node see the truth again.
+    pub(crate) fn forget(&self, shard: ShardId) {
+        self.believes.lock().remove(&shard);
+    }
+}
+
+impl Host for FakeNode {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn shards(&self) -> ShardCount {
+        self.cluster.count()
+    }
+
+    fn route(&self, shard: ShardId) -> Route {
+        if let Some((node, epoch)) = self.believes.lock().get(&shard).copied() {
+            return Route::Elsewhere(Owner { node, url: self.cluster.url(node), epoch });
+        }
+        match self.cluster.owner(shard) {
+            (Some(node), epoch) if node == self.identity.node => {
+                Route::Owned(Arc::new(FakeOwnership { cluster: self.cluster.clone(), node, shard, epoch }))
+            }
+            (Some(node), epoch) => Route::Elsewhere(Owner { node, url: self.cluster.url(node), epoch }),
+            (None, epoch) => Route::Electing { epoch },
+        }
+    }
+
+    fn wait_route(&self, shard: ShardId, stale: Option<Epoch>, deadline: Instant) -> BoxFuture<'_, Route> {
+        Box::pin(async move {
+            let mut changed = self.cluster.0.changed.subscribe();
+            loop {
+                let route = self.route(shard);
+                let fresh = match &route {
+                    Route::Owned(owned) => stale.is_none_or(|stale| owned.epoch() > stale),
+                    Route::Elsewhere(owner) => stale.is_none_or(|stale| owner.epoch > stale),
+                    Route::Electing { .. } => false,
+                };
+                if fresh || tokio::time::timeout_at(deadline.into(), changed.changed()).await.is_err() {
+                    return route;
+                }
+            }
+        })
+    }
+
+    fn learn_owner(&self, shard: ShardId, _node: NodeId, epoch: Epoch) {
+        // It learns the truth, as far as it is told something newer than it believes.
+        let mut believes = self.believes.lock();
+        if believes.get(&shard).is_some_and(|(_, believed)| epoch > *believed) {
+            believes.remove(&shard);
+        }
+        drop(believes);
+        self.cluster.0.changed.send_modify(|count| *count += 1);
+    }
+
+    fn local(&self, shard: ShardId) -> Option<LocalCopy> {
+        let state = self.cluster.shard(shard).state.lock();
+        let applied = LogPosition { epoch: state.epoch, index: LogIndex(state.index) };
+        let replica = ReplicaId(u64::from(self.identity.node.0));
+        Some(LocalCopy { replica, applied: Some(applied), view: View::new(state.rows.clone()) })
+    }
+
+    fn map(&self) -> ClusterMap {
+        let nodes: Vec<NodeId> =
+            self.cluster.0.nodes.lock().iter().map(|(identity, _)| identity.node).collect();
+        let node = |node: &NodeId| NodeEntry {
+            node: *node,
+            url: self.cluster.url(*node),
+            peer: String::new(),
+            admin: None,
+            zone: None,
+            alive: true,
+        };
+        let shard = |shard| {
+            let (owner, epoch) = self.cluster.owner(shard);
+            let replica =
+                |node: &NodeId| ReplicaEntry { node: *node, replica: ReplicaId(node.0.into()), lag: Some(0) };
+            let replicas = nodes.iter().map(replica).collect();
+            ShardEntry { shard, owner, epoch, preferred: nodes[0], replicas }
+        };
+        ClusterMap {
+            cluster: self.cluster.0.id,
+            shards: self.cluster.count().iter().map(shard).collect(),
+            nodes: nodes.iter().map(node).collect(),
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let electing = self.cluster.count().iter().find(|shard| self.cluster.owner(*shard).0.is_none());
+        electing.map_or(Ok(()), |shard| Err(format!("shard {} has no owner", shard.0)))
+    }
+}
+
+struct FakeOwnership {
+    cluster: Cluster,
+    node: NodeId,
+    shard: ShardId,
+    epoch: Epoch,
+}
+
+impl Ownership for FakeOwnership {
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn is_current(&self) -> bool {
+        self.cluster.owner(self.shard) == (Some(self.node), self.epoch)
+    }
+
+    fn lost(&self) -> BoxFuture<'static, ()> {
+        let (cluster, shard, mine) = (self.cluster.clone(), self.shard, (Some(self.node), self.epoch));
+        Box::pin(async move {
+            let mut changed = cluster.0.changed.subscribe();
+            while cluster.owner(shard) == mine {
+                changed.changed().await.unwrap();
+            }
+        })
+    }
+
+    fn submit(&self, command: Command, done: Completion) -> BoxFuture<'_, ()> {
+        let queued = self.cluster.shard(self.shard).queue.send((self.epoch, command, done));
+        assert!(queued.is_ok(), "the shard runs as long as the cluster");
+        Box::pin(async {})
+    }
+
+    fn read(&self) -> BoxFuture<'_, Result<View, SubmitError>> {
+        Box::pin(async { if self.is_current() { Ok(self.view()) } else { Err(SubmitError::NotProposed) } })
+    }
+
+    fn view(&self) -> View {
+        View::new(self.cluster.shard(self.shard).state.lock().rows.clone())
+    }
+}

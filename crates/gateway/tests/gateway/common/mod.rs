@@ -1,0 +1,91 @@
+//! Gateways over a cluster in memory, and clients for them.
+
+mod cluster;
+mod rest;
+mod ws;
+
+use std::sync::Arc;
+
+use roomkeeper_gateway::{Gateway, GatewayConfig, Hub};
+use roomkeeper_types::NodeId;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) use cluster::{Cluster, FakeNode, Log};
+pub(crate) use rest::Rest;
+pub(crate) use ws::Client;
+
+/// A node that serves.
+pub(crate) struct Served {
+    pub(crate) node: FakeNode,
+    /// `http://127.0.0.1:port`.
+    pub(crate) url: String,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Served {
+    pub(crate) async fn start(cluster: &Cluster, config: GatewayConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let hub = Hub::new();
+        let node = cluster.add_node(url.clone(), Arc::clone(&hub));
+        let (stop, stopped) = oneshot::channel();
+        let gateway = Gateway::new(node.clone(), hub, config);
+        let shutdown = async { stopped.await.unwrap_or_default() };
+        let task = tokio::spawn(gateway.serve(listener, shutdown));
+        Self { node, url, stop: Some(stop), task }
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.node.id()
+    }
+
+    pub(crate) fn rest(&self) -> Rest {
+        Rest::new(&self.url)
+    }
+
+    /// A socket at this path.
+    pub(crate) async fn client(&self, path: &str) -> Client {
+        Client::open(&self.url, path, &[]).await
+    }
+
+    /// A socket bound to this room.
+    pub(crate) async fn room(&self, room: &str) -> Client {
+        self.client(&format!("/v1/rooms/{room}/ws")).await
+    }
+
+    /// Stops it in good order.
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+/// Settings with short waits.
+pub(crate) fn config() -> GatewayConfig {
+    GatewayConfig { hold: std::time::Duration::from_millis(700), ..GatewayConfig::default() }
+}
+
+/// One node that owns everything.
+pub(crate) async fn one_node() -> (Cluster, Served) {
+    let cluster = Cluster::new(4);
+    let served = Served::start(&cluster, config()).await;
+    cluster.set_owner_of_all(served.id());
+    (cluster, served)
+}
+
+/// Two nodes, of which the first owns everything.
+pub(crate) async fn two_nodes() -> (Cluster, Served, Served) {
+    let cluster = Cluster::new(4);
+    let first = Served::start(&cluster, config()).await;
+    let second = Served::start(&cluster, config()).await;
+    cluster.set_owner_of_all(first.id());
+    (cluster, first, second)
+}
+
+/// A fresh message id.
+pub(crate) fn uuid() -> String {
+    roomkeeper_types::MessageId::generate().to_string()
+}

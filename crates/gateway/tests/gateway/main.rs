@@ -1,0 +1,11 @@
+//! Gateways over a cluster in memory, seen from outside: by the sockets and the HTTP of clients.
+
+#![allow(clippy::unwrap_used, reason = "allowed in tests; clippy knows only functions with #[test] as such")]
+
+mod bad_input;
+mod common;
+mod moved;
+mod rest;
+mod room_socket;
+mod routes;
+mod session;
