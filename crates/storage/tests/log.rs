@@ -1,4 +1,5 @@
 //! The raft log through its public face, on a real disk.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 

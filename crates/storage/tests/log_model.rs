@@ -1,4 +1,5 @@
 //! Random calls on a log and on a vector that should behave the same, with restarts in between.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 

@@ -13,7 +13,7 @@ pub struct DataOptions {
     pub write_buffer_bytes: usize,
     /// All memtables of the node together: above it the oldest is written out in the background. What is in
     /// memtables is what a crash makes the node apply again. Writers faster than the disk exceed it for a
-    /// while; what makes them wait is a replica with three full memtables.
+    /// while, since it is looked at while writing only; a replica with three full memtables has to wait.
     pub unflushed_bytes: usize,
     /// Target size of the files of a snapshot.
     pub snapshot_file_bytes: u64,
@@ -56,6 +56,9 @@ impl DataOptions {
         options.set_memtable_prefix_bloom_ratio(0.02);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_write_buffer_size(self.write_buffer_bytes);
+        // What an empty memtable takes, and counts for in `unflushed_bytes`. By default it would be an eighth of
+        // the write buffer, so that 64 idle replicas alone would reach the bound.
+        options.set_arena_block_size(64 << 10);
         options.set_max_write_buffer_number(3);
         options.set_target_file_size_base(32 << 20);
         options

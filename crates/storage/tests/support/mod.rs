@@ -1,5 +1,5 @@
 //! What the tests of this crate share.
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "helpers of tests, of which each binary uses a part")]
 
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
