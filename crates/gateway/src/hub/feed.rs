@@ -68,10 +68,9 @@ impl Feed {
     pub(crate) fn at(&self, position: Offset) -> Step {
         let state = self.state.lock();
         let behind = state.frames.partition_point(|kept| kept.frame.first() <= position);
-        if let Some(kept) = behind.checked_sub(1).and_then(|index| state.frames.get(index)) {
-            if position <= kept.frame.last() {
-                return Step::Frame(kept.frame.clone());
-            }
+        let before = behind.checked_sub(1).and_then(|index| state.frames.get(index));
+        if let Some(kept) = before.filter(|kept| position <= kept.frame.last()) {
+            return Step::Frame(kept.frame.clone());
         }
         if state.ended {
             // Its rows are gone, so there is no log to read.
@@ -80,9 +79,9 @@ impl Feed {
         if position >= state.next {
             return Step::Wait;
         }
-        // The frames reach up to `next`, so that the position is below all of them.
-        let kept_from = state.frames.front().map_or(state.next, |kept| kept.frame.first());
-        Step::Log(Offset(kept_from.get().saturating_sub(1)))
+        // Below the frames, or between them and what somebody saw in the rows before its frame came.
+        let oldest = state.frames.front().map(|kept| kept.frame.first()).filter(|first| position < *first);
+        Step::Log(Offset(oldest.unwrap_or(state.next).get() - 1))
     }
 
     /// The room's next offset was seen in its rows.
@@ -93,8 +92,12 @@ impl Feed {
 
     pub(super) fn append(&self, frame: Arc<FeedFrame>) {
         let mut state = self.state.lock();
-        let follows = state.frames.back().is_none_or(|kept| kept.frame.last().next() == frame.first());
-        if !follows {
+        let end = state.frames.back().map(|kept| kept.frame.last().next());
+        if end.is_some_and(|end| frame.first() < end) {
+            // Told a second time.
+            return;
+        }
+        if end.is_some_and(|end| frame.first() > end) {
             // This copy jumped (a snapshot came): what lies between is in the log only.
             state.frames.clear();
             state.bytes = 0;

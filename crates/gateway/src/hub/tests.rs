@@ -165,6 +165,29 @@ fn copy_that_jumped_keeps_only_what_is_without_gaps() {
 }
 
 #[test]
+fn frames_that_are_told_again_are_dropped() {
+    let hub = Hub::new();
+    let (subscriber, ..) = subscribe(&hub);
+    apply(&hub, vec![appended(LIFE, 1..=2, 10)]);
+    apply(&hub, vec![appended(LIFE, 1..=2, 10)]);
+    assert_eq!(hub.feed(LIFE).unwrap().frames(), 1);
+    assert_eq!(frame_at(&subscriber, 1), Some((1, 2)));
+}
+
+/// Rows are written before the observer is called: another subscriber's join may see them in between.
+#[test]
+fn subscriber_above_the_feed_and_below_the_rows_reads_the_log() {
+    let hub = Hub::new();
+    let (subscriber, ..) = subscribe(&hub);
+    apply(&hub, vec![appended(LIFE, 1..=2, 10)]);
+    subscriber.reached(Offset(5));
+    assert_eq!(log_at(&subscriber, 3), Some(4));
+    // Meanwhile the frame came, and reaches further.
+    apply(&hub, vec![appended(LIFE, 3..=6, 10)]);
+    assert_eq!(frame_at(&subscriber, 5), Some((3, 6)));
+}
+
+#[test]
 fn deleted_room_ends_after_what_the_feed_still_has() {
     let hub = Hub::new();
     let (subscriber, ..) = subscribe(&hub);

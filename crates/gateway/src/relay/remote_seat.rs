@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
 use roomkeeper_protocol::{Command, Error, ErrorCode, Join, OwnerHint, Publish, Reply, RoomRef};
 use roomkeeper_types::{Epoch, LifeId, RoomName};
 use tokio::sync::{oneshot, watch};
@@ -69,39 +68,39 @@ impl RemoteSeat {
         }
     }
 
-    /// Joins and answers. Returns the life joined; the ticket unanswered where the owner cannot serve the
-    /// room, so that another one may.
+    /// Joins and answers. Returns the life joined; the ticket unanswered where the seat is lost, so that
+    /// the join may be tried at the next owner.
     pub(crate) async fn join(&mut self, join: Join, ticket: Ticket) -> Result<Option<LifeId>, Ticket> {
-        let (joined, result) = oneshot::channel();
-        // The ticket is answered where the reply arrives, before the messages that arrive behind it.
-        let ticket = Arc::new(Mutex::new(Some(ticket)));
-        let answering = ticket.clone();
+        let (joined, outcome) = oneshot::channel();
         let (links, room) = (self.upstream.links.clone(), self.room.clone());
+        // Answered where the reply arrives, before the messages that arrive behind it.
         let done = move |reply: Result<Reply, Error>| {
-            let outcome = match &reply {
-                Ok(Reply::Join(ok)) => Ok(Some(ok.life)),
-                Err(error) if error.code == ErrorCode::Unavailable => Err(()),
-                _ => Ok(None),
-            };
-            if matches!(outcome, Ok(Some(_))) {
-                links.set(&room, Link::Joined);
-            }
-            if outcome.is_ok() {
-                if let Some(ticket) = answering.lock().take() {
+            let outcome = match reply {
+                Err(error) if error.code == ErrorCode::Unavailable => Err((error, ticket)),
+                reply => {
+                    let life = reply.as_ref().ok().and_then(life_joined);
+                    if life.is_some() {
+                        links.set(&room, Link::Joined);
+                    }
                     ticket.answer(reply);
+                    Ok(life)
                 }
-            }
+            };
             // Where nobody takes it, the whole socket is gone.
-            let _ = joined.send(outcome);
+            drop(joined.send(outcome));
         };
         let join = Join { room: self.named(join.room.life), ..join };
         self.upstream.call(Command::Join(join), Box::new(done)).await;
-        match result.await {
+        match outcome.await {
             Ok(Ok(life)) => Ok(life),
-            Ok(Err(())) | Err(_) => match ticket.lock().take() {
-                Some(unanswered) => Err(unanswered),
-                None => Ok(None),
-            },
+            // What the owner said of the room came before its reply.
+            Ok(Err((_, ticket))) if !self.is_current() => Err(ticket),
+            Ok(Err((error, ticket))) => {
+                ticket.answer(Err(error));
+                Ok(None)
+            }
+            // The ticket has answered when it was dropped.
+            Err(_) => Ok(None),
         }
     }
 
@@ -134,5 +133,12 @@ impl RemoteSeat {
 
     fn named(&self, life: Option<LifeId>) -> RoomRef {
         RoomRef { room: Some(self.room.clone()), life }
+    }
+}
+
+fn life_joined(reply: &Reply) -> Option<LifeId> {
+    match reply {
+        Reply::Join(ok) => Some(ok.life),
+        _ => None,
     }
 }

@@ -8,6 +8,8 @@ use super::{Ask, Way, decide};
 use crate::edge::Edge;
 use crate::host::{Host, Owned, Owner, Route};
 
+/// An owner that was asked in vain is asked again after so long, if there is no newer one.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// A route that is watched is asked for anew after so long without a change.
 const WATCH_ROUND: Duration = Duration::from_secs(60);
 
@@ -24,7 +26,7 @@ pub(crate) enum Place {
 }
 
 /// Finds out what to do with a request for a room; waits until `deadline` while the room has no owner. An
-/// owner whose epoch is not above `stale` is none: it was asked, or could not be.
+/// owner whose epoch is not above `stale` was asked and does not own it, or could not be reached.
 pub(crate) async fn place(
     edge: &Edge,
     room: &RoomName,
@@ -32,20 +34,45 @@ pub(crate) async fn place(
     stale: Option<Epoch>,
     deadline: Instant,
 ) -> Place {
-    let shard = edge.host.shard_of(room);
+    let host = edge.host.as_ref();
+    let shard = host.shard_of(room);
     if ask.relayed {
         // The relay waits, and asks again.
-        return match edge.host.route(shard) {
+        return match host.route(shard) {
             Route::Owned(owned) => Place::Here(owned),
             other => Place::Misdirected(other),
         };
     }
-    match edge.host.wait_route(shard, stale, deadline).await {
+    match next_route(host, shard, stale, deadline).await {
         Route::Owned(owned) => Place::Here(owned),
-        Route::Elsewhere(owner) if stale.is_some_and(|stale| owner.epoch <= stale) => Place::Nowhere,
         Route::Elsewhere(owner) => Place::There(owner, decide(ask)),
         Route::Electing { .. } => Place::Nowhere,
     }
+}
+
+/// The shard's owner, waited for until `deadline`; one whose epoch is above `stale`, or after a pause the same
+/// again: an owner that was cut off for a moment has its epoch back.
+pub(crate) async fn next_route(
+    host: &dyn Host,
+    shard: ShardId,
+    stale: Option<Epoch>,
+    deadline: Instant,
+) -> Route {
+    if stale.is_some() {
+        let pause = deadline.min(Instant::now() + RETRY_PAUSE);
+        match host.wait_route(shard, stale, pause).await {
+            Route::Electing { .. } => {}
+            route => return route,
+        }
+    }
+    if Instant::now() >= deadline {
+        // Nobody newer came, and the time is up.
+        return match host.route(shard) {
+            Route::Elsewhere(owner) => Route::Electing { epoch: owner.epoch },
+            route => route,
+        };
+    }
+    host.wait_route(shard, None, deadline).await
 }
 
 /// Resolves when the shard is known to have an owner whose epoch is above `epoch`.
@@ -59,5 +86,7 @@ pub(crate) async fn route_after(host: &dyn Host, shard: ShardId, epoch: Epoch) {
         if found {
             return;
         }
+        // A node that stops does not wait for routes any more.
+        tokio::time::sleep(RETRY_PAUSE).await;
     }
 }

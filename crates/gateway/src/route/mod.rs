@@ -5,7 +5,7 @@ mod hold;
 mod location;
 
 pub(crate) use decide::{Ask, RouteMode, Way, decide};
-pub(crate) use hold::{Place, place, route_after};
+pub(crate) use hold::{Place, next_route, place, route_after};
 pub(crate) use location::{Query, location, relay_path, socket_url};
 
 use roomkeeper_protocol::OwnerHint;

@@ -60,8 +60,8 @@ pub(crate) struct Conn {
     units: Arc<Semaphore>,
     subscriptions: AtomicU64,
     opened: Instant,
-    /// When something was last heard of the client, milliseconds after `opened`.
-    heard_ms: AtomicU64,
+    /// When the client last gave a sign of life, milliseconds after `opened`.
+    alive_ms: AtomicU64,
 }
 
 /// What a handshake settled.
@@ -88,7 +88,7 @@ impl Conn {
             units: Arc::new(Semaphore::new(UNITS_MAX as usize)),
             subscriptions: AtomicU64::new(0),
             opened: Instant::now(),
-            heard_ms: AtomicU64::new(0),
+            alive_ms: AtomicU64::new(0),
         };
         (Arc::new(conn), queue)
     }
@@ -139,15 +139,15 @@ impl Conn {
         self.send(Outgoing::Reply(id, Box::new(result), None));
     }
 
-    /// Something came from the client.
-    pub(crate) fn note_heard(&self) {
+    /// The client gave a sign of life.
+    pub(crate) fn note_alive(&self) {
         let ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.heard_ms.store(ms, Ordering::Relaxed);
+        self.alive_ms.store(ms, Ordering::Relaxed);
     }
 
-    /// How long nothing came from the client.
+    /// How long the client gave no sign of life.
     pub(crate) fn silent_for(&self) -> Duration {
-        self.opened.elapsed().saturating_sub(Duration::from_millis(self.heard_ms.load(Ordering::Relaxed)))
+        self.opened.elapsed().saturating_sub(Duration::from_millis(self.alive_ms.load(Ordering::Relaxed)))
     }
 }
 

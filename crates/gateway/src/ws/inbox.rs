@@ -48,7 +48,7 @@ where
                 }
             }
             let Some(message) = self.stream.next().await else { return Input::Gone };
-            self.conn.note_heard();
+            self.conn.note_alive();
             match message {
                 Ok(Message::Text(text)) => self.read(&Frame::Text(Bytes::from(text))),
                 Ok(Message::Binary(bytes)) => self.read(&Frame::Binary(bytes)),

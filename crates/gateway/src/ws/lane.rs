@@ -22,7 +22,7 @@ use crate::failure;
 use crate::host::Route;
 use crate::local::LocalRoom;
 use crate::relay::Upstreams;
-use crate::route::owner_hint;
+use crate::route::{next_route, owner_hint};
 
 /// How long a lost room waits for its last outcomes and for the name of its new owner.
 const LAST_WORD: Duration = Duration::from_millis(50);
@@ -173,7 +173,7 @@ impl Lane {
     }
 
     async fn publish(&mut self, publish: Publish, ticket: Ticket) {
-        if let Err(error) = self.take_seat(None).await {
+        if let Err(error) = self.take_seat(None, self.hold()).await {
             return ticket.answer(Err(error));
         }
         let timeout = publish.timeout_ms.map_or(self.conn.edge.config.command_timeout, Duration::from_millis);
@@ -192,10 +192,10 @@ impl Lane {
     }
 
     async fn join(&mut self, join: Join, mut ticket: Ticket) {
-        let deadline = Instant::now() + self.conn.edge.config.hold;
+        let deadline = self.hold();
         let mut stale = None;
         loop {
-            if let Err(error) = self.take_seat(stale).await {
+            if let Err(error) = self.take_seat(stale, deadline).await {
                 return ticket.answer(Err(error));
             }
             let joined = match &mut self.seat {
@@ -203,7 +203,7 @@ impl Lane {
                 Some(Seat::Remote(seat)) => match seat.join(join.clone(), ticket).await {
                     Ok(joined) => joined,
                     Err(unanswered) if Instant::now() < deadline => {
-                        // It did not own the room, or died: somebody else will.
+                        // It does not own the room, or is gone: somebody else will.
                         stale = Some(seat.epoch());
                         ticket = unanswered;
                         self.seat = None;
@@ -237,7 +237,7 @@ impl Lane {
     }
 
     async fn ask(&mut self, command: Command, ticket: Ticket) {
-        if let Err(error) = self.take_seat(None).await {
+        if let Err(error) = self.take_seat(None, self.hold()).await {
             return ticket.answer(Err(error));
         }
         let command = self.bind(command);
@@ -262,7 +262,7 @@ impl Lane {
     ///
     /// # Errors
     /// `unavailable`: nowhere for now.
-    async fn take_seat(&mut self, stale: Option<Epoch>) -> Result<(), Error> {
+    async fn take_seat(&mut self, stale: Option<Epoch>, deadline: Instant) -> Result<(), Error> {
         if self.seat.is_some() {
             return Ok(());
         }
@@ -272,7 +272,7 @@ impl Lane {
         let route = if self.conn.relayed {
             edge.host.route(shard)
         } else {
-            edge.host.wait_route(shard, stale, Instant::now() + edge.config.hold).await
+            next_route(edge.host.as_ref(), shard, stale, deadline).await
         };
         self.seat = Some(match route {
             Route::Owned(owned) => {
@@ -320,6 +320,11 @@ impl Lane {
         }
         self.conn.send(Outgoing::Close(CloseCode::Moved, "the room has another owner"));
         Flow::End
+    }
+
+    /// Until when a command waits for an owner.
+    fn hold(&self) -> Instant {
+        Instant::now() + self.conn.edge.config.hold
     }
 
     fn arm(&mut self, at: Option<Instant>) {

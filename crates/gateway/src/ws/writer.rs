@@ -1,11 +1,12 @@
 //! The writing half of a socket: replies, pushes and subscriptions, many per flush.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::{Sink, SinkExt};
+use futures::{FutureExt, Sink, SinkExt};
 use roomkeeper_protocol::{CloseCode, OwnerHint, Push};
 use roomkeeper_types::{Epoch, RoomName};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -91,12 +92,11 @@ where
                     None
                 }
             };
-            if let Some(first) = first {
-                if self.put(first).await? == Progress::Closed {
-                    return self.flush().await;
-                }
-            }
-            if self.drain().await? == Progress::Closed {
+            let progress = match first {
+                Some(first) => self.put(first).await?,
+                None => Progress::More,
+            };
+            if progress == Progress::Closed || self.drain().await? == Progress::Closed {
                 return self.flush().await;
             }
             self.flush().await?;
@@ -209,8 +209,11 @@ where
 
     async fn feed(&mut self, message: Message) -> Result<(), WriteError> {
         self.unflushed += message.len();
-        let stall = self.conn.edge.config.write_stall;
-        within(stall, self.sink.feed(message)).await?;
+        match poll_fn(|cx| self.sink.poll_ready_unpin(cx)).now_or_never() {
+            Some(ready) => ready?,
+            None => self.blocked(|sink, cx| sink.poll_ready_unpin(cx)).await?,
+        }
+        self.sink.start_send_unpin(message)?;
         if self.unflushed >= FLUSH_BYTES {
             self.flush().await?;
         }
@@ -219,17 +222,25 @@ where
 
     async fn flush(&mut self) -> Result<(), WriteError> {
         self.unflushed = 0;
-        within(self.conn.edge.config.write_stall, self.sink.flush()).await
+        match poll_fn(|cx| self.sink.poll_flush_unpin(cx)).now_or_never() {
+            Some(flushed) => Ok(flushed?),
+            None => self.blocked(|sink, cx| sink.poll_flush_unpin(cx)).await,
+        }
     }
-}
 
-async fn within(
-    stall: std::time::Duration,
-    written: impl Future<Output = Result<(), tungstenite::Error>>,
-) -> Result<(), WriteError> {
-    match tokio::time::timeout(stall, written).await {
-        Ok(written) => Ok(written?),
-        Err(_) => Err(WriteError::Stalled),
+    /// Waits until the client takes something. That it does is a sign of life: a slow client's pongs come late,
+    /// behind all that it has not read yet.
+    async fn blocked(
+        &mut self,
+        mut poll: impl FnMut(&mut S, &mut Context<'_>) -> Poll<Result<(), tungstenite::Error>>,
+    ) -> Result<(), WriteError> {
+        let stall = self.conn.edge.config.write_stall;
+        match tokio::time::timeout(stall, poll_fn(|cx| poll(&mut self.sink, cx))).await {
+            Ok(written) => written?,
+            Err(_) => return Err(WriteError::Stalled),
+        }
+        self.conn.note_alive();
+        Ok(())
     }
 }
 
