@@ -1,0 +1,22 @@
+//! Clusters of real `roomkeeper` processes, faults done to them, and a checker of what their clients were
+//! promised.
+//!
+//! From the outside in: [`binary`] finds the program, [`ports`] and [`scratch`] give it places, [`process`]
+//! runs one node and [`cluster`] several; [`shared`] keeps one cluster for all tests of a file. [`probe`]
+//! speaks HTTP and WebSocket frame by frame, for tests of the contract itself. [`workload`] writes and reads
+//! through the real client and notes everything in a [`history`]; [`read_back`] fetches what the cluster
+//! holds in the end, and [`check`] holds the two against each other.
+//!
+//! What it does not do yet: partitions, pauses, disk faults and power cuts, histories on disk.
+
+pub mod binary;
+pub mod check;
+pub mod cluster;
+pub mod history;
+pub mod ports;
+pub mod probe;
+pub mod process;
+pub mod read_back;
+pub mod scratch;
+pub mod shared;
+pub mod workload;
