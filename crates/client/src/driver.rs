@@ -240,24 +240,26 @@ impl Driver {
     /// Takes in what arrived, and what else has arrived by now; `Some` if that ends the connection.
     fn arrived(&mut self, link: &mut Link, first: Result<Io, Error>, now: Instant) -> Option<Outcome> {
         let mut next = Some(first);
-        for _ in 0..BATCH {
-            match next {
-                Some(Ok(Io::Frame(frame))) => {
+        let mut left = BATCH;
+        while let Some(io) = next {
+            match io {
+                Ok(Io::Frame(frame)) => {
                     match link.codec().decode_server(&frame, |id| self.session.kind_of(id)) {
                         Ok(Some(frame)) => self.session.received(frame, now),
                         Ok(None) => {}
                         Err(error) => self.unreadable(link, error),
                     }
                 }
-                Some(Ok(Io::Alive | Io::Writable)) => {}
-                Some(Ok(Io::Closed { code, reason })) => return Some(self.closed(link, code, reason)),
-                Some(Err(error)) => {
+                Ok(Io::Alive | Io::Writable) => {}
+                Ok(Io::Closed { code, reason }) => return Some(self.closed(link, code, reason)),
+                Err(error) => {
                     // What came before the end counts, a hint of the new owner above all.
                     return Some(self.perform().unwrap_or(Outcome::Reconnect(error, None)));
                 }
-                None => break,
             }
-            next = link.next_ready();
+            left -= 1;
+            // Nothing is taken from the socket that is not handled here.
+            next = if left > 0 { link.next_ready() } else { None };
         }
         None
     }
