@@ -9,9 +9,10 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use roomkeeper_storage::{DataStore, LogEngine};
+use roomkeeper_storage::{DataStore, Error as StorageError, LogEngine};
 
 use crate::error::StartError;
 
@@ -21,6 +22,9 @@ const DATA: &str = "data";
 const SCRATCH: &str = "scratch";
 /// An ext4 file system's own folder, where the data directory is a mount point.
 const LOST_AND_FOUND: &str = "lost+found";
+
+const SETTLE_MAX: Duration = Duration::from_secs(2);
+const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open data directory.
 pub(crate) struct DataDir {
@@ -38,8 +42,8 @@ impl DataDir {
             return Err(StartError::DataDirNotEmpty { path: path.to_owned(), entry });
         }
         let lock = take_lock(path)?;
-        let log = LogEngine::open(&path.join(LOG))?;
-        let data = DataStore::open(&path.join(DATA))?;
+        let log = settled(|| LogEngine::open(&path.join(LOG)))?;
+        let data = settled(|| DataStore::open(&path.join(DATA)))?;
         Ok(Self { path: path.to_owned(), lock: Mutex::new(Some(lock)), log, data })
     }
 
@@ -67,6 +71,20 @@ fn foreign_entry(path: &Path) -> std::io::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// Opens a database that a former node of this same process may still hold: it gave the lock back when it had
+/// shut down, but the last of Raft's tasks drop their handles a moment later. Blocks, for [`SETTLE_MAX`] at most.
+fn settled<T>(open: impl Fn() -> Result<T, StorageError>) -> Result<T, StorageError> {
+    let begun = Instant::now();
+    loop {
+        match open() {
+            Err(StorageError::Open { .. }) if begun.elapsed() < SETTLE_MAX => {
+                std::thread::sleep(SETTLE_PAUSE)
+            }
+            result => return result,
+        }
+    }
 }
 
 fn take_lock(path: &Path) -> Result<File, StartError> {

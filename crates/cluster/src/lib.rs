@@ -22,6 +22,7 @@ mod shard;
 mod datadir;
 mod identity;
 mod join;
+mod settle;
 mod start;
 
 // What the cluster agrees on, and what follows from it.

@@ -4,29 +4,27 @@
 //! 2. Serve peers and open the replica of meta; a founder writes the cluster's first entry.
 //! 3. Start everything that follows meta's state: replicas of shards, placement, routing.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
 use roomkeeper_consensus::{Consensus, GroupId, Member, PeerIdentity, Settings};
-use roomkeeper_types::ClusterId;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::Observer;
 use crate::backoff::Backoff;
-use crate::config::{NodeConfig, Start};
+use crate::config::NodeConfig;
 use crate::datadir::DataDir;
 use crate::error::StartError;
-use crate::identity::{FORMAT, FOUNDER, FOUNDER_META, Founding, Identity, JoinNonce, StoredIdentity};
-use crate::join::Seeds;
+use crate::identity::{FORMAT, FOUNDER, FOUNDER_META, Identity, StoredIdentity};
 use crate::meta::client::{Meta, MetaError};
 use crate::meta::machine::MetaMachine;
-use crate::meta::{MetaCommand, MetaReply, MetaState, NodeSpec};
+use crate::meta::{MetaCommand, MetaReply, MetaState};
 use crate::node::{Node, Shared};
-use crate::peer::{Handler, JoinRequest};
+use crate::peer::Handler;
 use crate::placement::{place_shards, reconcile_meta, report_births};
 use crate::router::{Announcer, Liveness, Table, announce, gossip};
+use crate::settle::{check_log, settle_identity};
 use crate::shard::{Shards, open_shards};
 use crate::tasks::{Failure, Tasks};
 
@@ -53,6 +51,7 @@ impl Node {
             source: std::io::Error::other(error),
         })??;
         let identity = settle_identity(&config, &dir).await?;
+        check_log(&identity, &dir).await?;
         tracing::info!(cluster = %identity.cluster, node = %identity.node, "starting");
 
         let (shared, states) = assemble(config.clone(), identity, dir, observer)?;
@@ -64,66 +63,6 @@ impl Node {
             }
         }
     }
-}
-
-impl NodeConfig {
-    fn spec(&self) -> NodeSpec {
-        let advertise = self.advertise.clone();
-        NodeSpec {
-            peer: advertise.peer,
-            client_url: advertise.client_url,
-            admin: advertise.admin,
-            zone: self.zone.clone(),
-            weight: self.weight,
-        }
-    }
-
-    fn seeds(&self) -> Seeds<'_> {
-        let addresses = match &self.start {
-            Start::Join { seeds } => seeds.as_slice(),
-            Start::Existing | Start::Bootstrap { .. } => &[],
-        };
-        Seeds { addresses, own: &self.advertise.peer, secret: self.secret.as_deref() }
-    }
-}
-
-/// Who this node is: from disk if it says so, else as the configuration wants.
-async fn settle_identity(config: &NodeConfig, dir: &DataDir) -> Result<StoredIdentity, StartError> {
-    if let Some(identity) = StoredIdentity::load(&dir.data)? {
-        let other = config.seeds().clusters().await.into_iter().find(|seed| *seed != identity.cluster);
-        return match other {
-            Some(expected) => Err(StartError::DataDirOfAnotherCluster { found: identity.cluster, expected }),
-            None => Ok(identity),
-        };
-    }
-    let identity = match config.start {
-        Start::Existing => return Err(StartError::NoIdentity { path: dir.path().to_owned() }),
-        Start::Bootstrap { shards, replicas, initial_nodes } => StoredIdentity {
-            cluster: ClusterId::generate(),
-            node: FOUNDER,
-            format: FORMAT,
-            shards,
-            meta_replica: FOUNDER_META,
-            founding: Some(Founding { replicas, initial_nodes }),
-            peers: Vec::new(),
-        },
-        Start::Join { .. } => {
-            let nonce = JoinNonce::load_or_draw(&dir.data)?;
-            let request = JoinRequest { nonce, format: FORMAT, node: config.spec() };
-            let grant = config.seeds().join(request, config.tuning.join_timeout).await?;
-            StoredIdentity {
-                cluster: grant.joined.cluster,
-                node: grant.joined.node,
-                format: FORMAT,
-                shards: grant.joined.shards,
-                meta_replica: grant.joined.meta_replica,
-                founding: None,
-                peers: grant.peers,
-            }
-        }
-    };
-    identity.save(&dir.data)?;
-    Ok(identity)
 }
 
 /// All parts of the node; nothing runs yet.
@@ -177,19 +116,16 @@ impl Shared {
         self.meta.set_group(group);
         self.found().await?;
 
-        self.run(watch_meta);
-        self.run(update_own_record);
-        self.run(reconcile_meta);
-        self.run(place_shards);
-        self.run(report_births);
-        self.run(announce);
-        self.run(gossip);
-        self.run(open_shards);
+        self.tasks.spawn_loop(watch_meta(self.clone()));
+        self.tasks.spawn_loop(update_own_record(self.clone()));
+        self.tasks.spawn_loop(reconcile_meta(self.clone()));
+        self.tasks.spawn_loop(place_shards(self.clone()));
+        self.tasks.spawn_loop(report_births(self.clone()));
+        self.tasks.spawn_loop(announce(self.clone()));
+        self.tasks.spawn_loop(gossip(self.clone()));
+        // Opening a replica is not cut off half way.
+        self.tasks.spawn(open_shards(self.clone()));
         Ok(())
-    }
-
-    fn run<F: Future<Output = ()> + Send + 'static>(self: &Arc<Self>, task: impl FnOnce(Arc<Self>) -> F) {
-        self.tasks.spawn(task(self.clone()));
     }
 
     /// Answers peers until the node has shut down.
@@ -225,6 +161,9 @@ impl Shared {
             let lost = self.identity.node == FOUNDER && !group.is_initialized().await?;
             return if lost { Err(StartError::LogLost) } else { Ok(()) };
         };
+        if self.meta.state().founded.is_some() {
+            return self.save_founded();
+        }
         if !group.is_initialized().await? {
             group.initialize(&[Member { replica: FOUNDER_META, node: FOUNDER }]).await?;
         }
@@ -240,7 +179,7 @@ impl Shared {
         match self.meta.propose(&self.consensus, &command, Instant::now() + within).await {
             Ok(MetaReply::Done) => {
                 tracing::info!(cluster = %self.identity.cluster, "the cluster is founded");
-                StoredIdentity { founding: None, ..self.identity.clone() }.save(&self.dir.data)
+                self.save_founded()
             }
             Ok(reply) => {
                 Err(StartError::FoundingTimeout { waited: within, last: format!("meta answered {reply:?}") })
@@ -249,6 +188,11 @@ impl Shared {
                 Err(StartError::FoundingTimeout { waited: within, last: error.to_string() })
             }
         }
+    }
+
+    /// From now on an empty log is a lost one.
+    fn save_founded(&self) -> Result<(), StartError> {
+        StoredIdentity { founding: None, ..self.identity.clone() }.save(&self.dir.data)
     }
 }
 
@@ -261,7 +205,6 @@ async fn watch_meta(shared: Arc<Shared>) {
             return shared.failure.report(format!("the replica of meta stopped: {why}"));
         }
         tokio::select! {
-            () = shared.tasks.stopping() => return,
             changed = changes.changed() => if changed.is_err() { return },
         }
     }
@@ -286,7 +229,6 @@ async fn update_own_record(shared: Arc<Shared>) {
             pause = Some(backoff.next());
         }
         tokio::select! {
-            () = shared.tasks.stopping() => return,
             changed = states.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
         }

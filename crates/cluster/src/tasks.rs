@@ -12,7 +12,15 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Runs a task that ends by itself when the node stops.
+    /// Runs a task that can be dropped at any await, and is when the node stops.
+    pub(crate) fn spawn_loop(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move {
+            stop.run_until_cancelled(task).await;
+        });
+    }
+
+    /// Runs a task that ends by itself, in order, when the node stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(task);
     }
@@ -20,11 +28,6 @@ impl Tasks {
     /// Returns when the node stops.
     pub(crate) async fn stopping(&self) {
         self.stop.cancelled().await;
-    }
-
-    /// The pause of a loop. `false`: the node stops.
-    pub(crate) async fn sleep(&self, pause: std::time::Duration) -> bool {
-        self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }
 
     /// Asks all tasks to end and waits until they have.
@@ -89,8 +92,8 @@ mod tests {
             own.stopping().await;
             ended.send_replace(true);
         });
+        tasks.spawn_loop(std::future::pending());
         tasks.stop().await;
         assert!(*sees.borrow());
-        assert!(!tasks.sleep(std::time::Duration::from_secs(60)).await, "a sleep ends at once");
     }
 }

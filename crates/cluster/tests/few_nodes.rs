@@ -1,5 +1,7 @@
 //! One and two nodes, and everything that a start refuses.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use std::time::{Duration, Instant};
@@ -88,7 +90,7 @@ async fn second_node_learns_and_has_a_copy() {
 }
 
 async fn refusal(site: &mut Site, start: Start) -> StartError {
-    site.try_start(start).await.err().expect("a refusal")
+    site.try_start(start).await.expect_err("a refusal")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,4 +165,13 @@ async fn node_that_advertises_another_nodes_address_is_refused() {
     let refused = Node::start(config, listener, b.seen.clone()).await.err();
     assert!(matches!(refused, Some(StartError::WrongNode { found: NodeId(1), .. })), "{refused:?}");
     a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn founder_whose_log_is_gone_does_not_found_again() {
+    let mut site = one().await;
+    site.stop().await;
+    std::fs::remove_dir_all(site.dir.path().join("node/log")).unwrap();
+    let refused = refusal(&mut site, bootstrap(2, 1)).await;
+    assert!(matches!(refused, StartError::LogLost | StartError::Meta(_)), "{refused:?}");
 }

@@ -1,5 +1,7 @@
 //! Three nodes: every shard has one owner, its place is taken when it is gone, and all copies come out equal.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use common::*;
@@ -135,5 +137,34 @@ async fn cluster_that_stops_as_a_whole_keeps_everything() {
         assert_eq!(publish_for_sure(&nodes, room, "more").await, Offset(2));
     }
     until_equal(&nodes, &rooms, Offset(3)).await;
+    stop_all(sites).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_that_returns_under_another_address_is_found() {
+    let mut sites = three(4).await;
+    let rooms = rooms(8);
+    sites[1].stop().await;
+    {
+        let nodes = [sites[0].node(), sites[2].node()];
+        until_owned(&nodes).await;
+        for room in &rooms {
+            publish_for_sure(&nodes, room, "missed").await;
+        }
+    }
+    sites[1].move_to_another_port().await;
+    let seed = sites[0].join();
+    sites[1].start(seed).await;
+    let nodes: Vec<&Node> = sites.iter().map(Site::node).collect();
+    let moved = sites[1].address.to_string();
+    for node in &nodes {
+        until(|| match node.map().nodes.iter().any(|entry| entry.peer == moved) {
+            true => Ok(()),
+            false => Err("the new address is not known".to_owned()),
+        })
+        .await;
+    }
+    until_equal(&nodes, &rooms, Offset(2)).await;
+    until_ready(&nodes).await;
     stop_all(sites).await;
 }

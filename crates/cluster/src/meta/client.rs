@@ -148,9 +148,9 @@ impl Meta {
     ) -> Result<T, MetaError> {
         let request = request.encode();
         let mut backoff = Backoff::quick();
-        let mut leader = None;
+        let mut search = Search { told: None, asked: self.me, by_status: true };
         loop {
-            let attempt = match leader.take().or_else(|| self.other_leader()) {
+            let attempt = match search.next(self) {
                 None => here().await,
                 Some(node) => {
                     let answer = consensus.ask(node, request.clone(), ASK_TIMEOUT).await;
@@ -171,7 +171,7 @@ impl Meta {
             if let MetaError::NotLeader(Some(node)) = error
                 && node != self.me
             {
-                leader = Some(node);
+                search.told = Some(node);
             }
             let pause = backoff.next();
             if Instant::now() + pause >= deadline {
@@ -181,8 +181,40 @@ impl Meta {
         }
     }
 
-    /// The leader, if it is known and not this node.
+    /// The next node in the circle, without this one.
+    fn node_after(&self, last: NodeId) -> Option<NodeId> {
+        let state = self.state();
+        let mut others = state.nodes.keys().copied().filter(|node| *node != self.me);
+        others.clone().find(|node| *node > last).or_else(|| others.next())
+    }
+
+    /// The leader, if the group knows it and not this node.
     fn other_leader(&self) -> Option<NodeId> {
         self.leader().filter(|node| *node != self.me)
+    }
+}
+
+/// Looks for meta's leader.
+///
+/// What this node's replica says may be long past: a node that came back under another address hears of no
+/// leader until it has told somebody. So every other time any node is asked that may know better.
+struct Search {
+    /// The last answer named this node.
+    told: Option<NodeId>,
+    /// The last node asked.
+    asked: NodeId,
+    by_status: bool,
+}
+
+impl Search {
+    /// Whom to ask now; `None`: this node itself.
+    fn next(&mut self, meta: &Meta) -> Option<NodeId> {
+        let target = self.told.take().or_else(|| {
+            let by_status = self.by_status;
+            self.by_status = !by_status;
+            if by_status { meta.other_leader() } else { meta.node_after(self.asked) }
+        });
+        self.asked = target.unwrap_or(self.asked);
+        target
     }
 }

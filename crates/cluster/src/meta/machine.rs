@@ -66,7 +66,8 @@ impl Machine for MetaMachine {
     }
 }
 
-fn read_state<R: Rows>(rows: &R) -> Result<MetaState, RowsError> {
+/// The state in these rows; the default where none was applied.
+pub(crate) fn read_state<R: Rows>(rows: &R) -> Result<MetaState, RowsError> {
     match rows.get(STATE_KEY)? {
         Some(row) => MetaState::decode(&row).map_err(|error| RowsError::Io(Box::new(error))),
         None => Ok(MetaState::default()),

@@ -19,7 +19,7 @@ use crate::shard::LocalShard;
 /// One attempt to reach meta's leader.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// Initialises the groups that are this node's to initialise, until none is left or the node stops.
+/// Initialises the groups that are this node's to initialise, until none is left.
 pub(crate) async fn initialise_shards(shared: Arc<Shared>) {
     let mut backoff = Backoff::patient();
     loop {
@@ -35,9 +35,7 @@ pub(crate) async fn initialise_shards(shared: Arc<Shared>) {
             }
             Err(error) => tracing::warn!(%error, "cannot ask meta which shards are unborn"),
         }
-        if !shared.tasks.sleep(backoff.next()).await {
-            return;
-        }
+        tokio::time::sleep(backoff.next()).await;
     }
 }
 
@@ -86,7 +84,7 @@ fn initial_voters(record: &ShardRecord) -> &[Member] {
     &record.replicas[..odd]
 }
 
-/// Tells meta of the shards that were born here, until the node stops.
+/// Tells meta of the shards that were born here, for ever.
 pub(crate) async fn report_births(shared: Arc<Shared>) {
     let mut states = shared.meta.states();
     let mut backoff = Backoff::quick();
@@ -109,14 +107,11 @@ pub(crate) async fn report_births(shared: Arc<Shared>) {
             incomplete |= !report(&shared, born).await;
         }
         if incomplete {
-            if !shared.tasks.sleep(backoff.next()).await {
-                return;
-            }
+            tokio::time::sleep(backoff.next()).await;
             continue;
         }
         backoff = Backoff::quick();
         tokio::select! {
-            () = shared.tasks.stopping() => return,
             () = shared.births.notified() => {}
             changed = states.changed() => if changed.is_err() { return },
         }

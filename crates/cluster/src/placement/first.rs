@@ -9,7 +9,7 @@ use crate::backoff::Backoff;
 use crate::meta::{MetaCommand, MetaReply, MetaState, Refusal};
 use crate::node::Shared;
 
-/// Places the shards when enough nodes have joined, if this node leads meta then. Ends when the node stops.
+/// Places the shards when enough nodes have joined, if this node leads meta then.
 pub(crate) async fn place_shards(shared: Arc<Shared>) {
     let Some(mut leadership) = shared.meta.group().map(|group| group.watch()) else { return };
     let mut states = shared.meta.states();
@@ -28,7 +28,6 @@ pub(crate) async fn place_shards(shared: Arc<Shared>) {
             }
         }
         tokio::select! {
-            () = shared.tasks.stopping() => return,
             changed = leadership.changed() => if changed.is_err() { return },
             changed = states.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}

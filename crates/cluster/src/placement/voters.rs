@@ -31,7 +31,7 @@ enum Step {
     Wait(Vec<NodeId>),
 }
 
-/// Brings meta's members to what they should be while this node leads meta, until it stops.
+/// Brings meta's members to what they should be whenever this node leads meta.
 pub(crate) async fn reconcile_meta(shared: Arc<Shared>) {
     let Some(group) = shared.meta.group().cloned() else { return };
     let mut changes = group.watch();
@@ -42,7 +42,7 @@ pub(crate) async fn reconcile_meta(shared: Arc<Shared>) {
         let state = states.borrow_and_update().clone();
         let mut pause = None;
         if shared.meta.leads() {
-            match next_step(&members(&state), &group.status()) {
+            match next_step(&members(&state), &group.status(), |node| shared.liveness.is_alive(node)) {
                 Step::Nothing => backoff = Backoff::patient(),
                 Step::Wait(nodes) => {
                     tracing::debug!(?nodes, "meta waits for replicas to catch up");
@@ -58,13 +58,12 @@ pub(crate) async fn reconcile_meta(shared: Arc<Shared>) {
                         pause = Some(backoff.next());
                     } else {
                         // There may be a next step.
-                        pause = Some(Duration::ZERO);
+                        pause = Some(CATCH_UP_TICK);
                     }
                 }
             }
         }
         tokio::select! {
-            () = shared.tasks.stopping() => return,
             changed = changes.changed() => if changed.is_err() { return },
             changed = states.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
@@ -93,9 +92,9 @@ fn wanted_voters(members: &[Member], now: &[Member]) -> Vec<Member> {
     order
 }
 
-/// First everybody learns; voters change in one step, and only to replicas that have caught up, so that a node
-/// that died while it joined takes no quorum with it.
-fn next_step(members: &[Member], status: &Status) -> Step {
+/// First everybody learns; voters change in one step, and only to replicas that live and have caught up, so that
+/// nodes that died while they joined take no quorum with them.
+fn next_step(members: &[Member], status: &Status, is_alive: impl Fn(NodeId) -> bool) -> Step {
     let all: BTreeSet<Member> = members.iter().copied().collect();
     let present: BTreeSet<Member> = status.voters.iter().chain(&status.learners).copied().collect();
     let voters = wanted_voters(members, &status.voters);
@@ -113,7 +112,7 @@ fn next_step(members: &[Member], status: &Status) -> Step {
     }
     let behind: Vec<NodeId> = wanted
         .difference(&now)
-        .filter(|member| !has_caught_up(member, status))
+        .filter(|member| !has_caught_up(member, status) || !is_alive(member.node))
         .map(|member| member.node)
         .collect();
     if !behind.is_empty() {
@@ -161,7 +160,7 @@ mod tests {
     fn settle(members: &[u32], voters: &[u32], learners: &[u32]) -> (Vec<Member>, Vec<Member>) {
         let mut status = status(voters, learners, &[]);
         for _ in 0..5 {
-            match next_step(&nodes(members), &status) {
+            match next_step(&nodes(members), &status, |_| true) {
                 Step::Nothing => return (status.voters, status.learners),
                 Step::Change { voters, learners } => {
                     for member in &learners {
@@ -215,23 +214,30 @@ mod tests {
 
     #[test]
     fn new_replica_learns_before_it_votes() {
-        let step = next_step(&nodes(&[1, 2, 3]), &status(&[1], &[2], &[]));
+        let step = next_step(&nodes(&[1, 2, 3]), &status(&[1], &[2], &[]), |_| true);
         assert_eq!(step, Step::Change { voters: nodes(&[1]), learners: nodes(&[2, 3]) });
     }
 
     #[test]
     fn replica_that_has_not_caught_up_holds_the_change_back() {
-        let step = next_step(&nodes(&[1, 2, 3]), &status(&[1], &[2, 3], &[3]));
+        let step = next_step(&nodes(&[1, 2, 3]), &status(&[1], &[2, 3], &[3]), |_| true);
         assert_eq!(step, Step::Wait(vec![NodeId(3)]));
     }
 
     #[test]
+    fn replica_on_a_silent_node_holds_the_change_back() {
+        let is_alive = |node| node != NodeId(2);
+        let step = next_step(&nodes(&[1, 2, 3]), &status(&[1], &[2, 3], &[]), is_alive);
+        assert_eq!(step, Step::Wait(vec![NodeId(2)]));
+    }
+
+    #[test]
     fn learner_that_has_not_caught_up_holds_nothing_back() {
-        assert_eq!(next_step(&nodes(&[1, 2]), &status(&[1], &[2], &[2])), Step::Nothing);
+        assert_eq!(next_step(&nodes(&[1, 2]), &status(&[1], &[2], &[2]), |_| false), Step::Nothing);
     }
 
     #[test]
     fn meta_without_nodes_is_left_alone() {
-        assert_eq!(next_step(&[], &status(&[1], &[], &[])), Step::Nothing);
+        assert_eq!(next_step(&[], &status(&[1], &[], &[]), |_| true), Step::Nothing);
     }
 }

@@ -35,12 +35,11 @@ impl Announcer {
     }
 }
 
-/// Sends what is pending until the node stops. A silent node holds up nobody.
+/// Sends what is pending, for ever. A silent node holds up nobody.
 pub(crate) async fn announce(shared: Arc<Shared>) {
     let mut sending = FuturesUnordered::new();
     loop {
         tokio::select! {
-            () = shared.tasks.stopping() => return,
             () = shared.announcer.wake.notified() => {}
             Some(()) = sending.next() => continue,
         }

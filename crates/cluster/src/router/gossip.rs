@@ -15,7 +15,7 @@ use crate::peer::{Answer, Request};
 const STEP_MIN: Duration = Duration::from_millis(30);
 const DIGEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks one node after the other until the node stops: each about once per `gossip_interval`, with at most one
+/// Asks one node after the other, for ever: each about once per `gossip_interval`, with at most one
 /// question open to each.
 pub(crate) async fn gossip(shared: Arc<Shared>) {
     let mut asking = FuturesUnordered::new();
@@ -29,7 +29,6 @@ pub(crate) async fn gossip(shared: Arc<Shared>) {
         tokio::pin!(pause);
         loop {
             tokio::select! {
-                () = shared.tasks.stopping() => return,
                 Some(node) = asking.next() => drop(open.remove(&node)),
                 () = &mut pause => break,
             }

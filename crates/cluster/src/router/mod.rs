@@ -29,7 +29,7 @@ pub struct Owner {
 }
 
 /// Where a shard's rooms are served.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Route {
     /// Here.
     Owned(Ownership),

@@ -78,7 +78,7 @@ pub(crate) async fn open_shards(shared: Arc<Shared>) {
         if !missing.is_empty() {
             let opening = missing.into_iter().map(|(shard, member)| open(shared.clone(), shard, member));
             futures::stream::iter(opening).buffer_unordered(OPEN_AT_ONCE).collect::<()>().await;
-            shared.tasks.spawn(initialise_shards(shared.clone()));
+            shared.tasks.spawn_loop(initialise_shards(shared.clone()));
         }
         tokio::select! {
             () = shared.tasks.stopping() => return,

@@ -1,5 +1,6 @@
 //! What an owner is, and what it can do.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -146,6 +147,16 @@ impl Ownership {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.inner.ended.is_cancelled()
+    }
+}
+
+impl fmt::Debug for Ownership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ownership")
+            .field("shard", &self.shard())
+            .field("epoch", &self.epoch())
+            .field("current", &self.is_current())
+            .finish_non_exhaustive()
     }
 }
 

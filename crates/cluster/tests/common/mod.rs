@@ -46,6 +46,12 @@ impl Site {
         Self { dir, address, seen: Arc::default(), node: None }
     }
 
+    /// For a node that is not running.
+    pub(crate) async fn move_to_another_port(&mut self) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.address = listener.local_addr().unwrap();
+    }
+
     pub(crate) fn config(&self, start: Start) -> NodeConfig {
         NodeConfig {
             data_dir: self.dir.path().join("node"),
