@@ -252,13 +252,11 @@ impl Driver {
                 }
                 Ok(Io::Alive | Io::Writable) => {}
                 Ok(Io::Closed { code, reason }) => return Some(self.closed(link, code, reason)),
-                Err(error) => {
-                    // What came before the end counts, a hint of the new owner above all.
-                    return Some(self.perform().unwrap_or(Outcome::Reconnect(error, None)));
-                }
+                // What came before the end counts, a hint of the new owner above all.
+                Err(error) => return Some(self.perform().unwrap_or(Outcome::Reconnect(error, None))),
             }
             left -= 1;
-            // Nothing is taken from the socket that is not handled here.
+            // Whatever is taken from the link must be handled, so it is not asked for more than that.
             next = if left > 0 { link.next_ready() } else { None };
         }
         None

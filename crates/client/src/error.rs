@@ -83,7 +83,7 @@ pub enum Error {
         got: Offset,
     },
     /// The server's definite answer.
-    #[error(transparent)]
+    #[error("{}: {}", .0.code.name(), .0.message)]
     Server(roomkeeper_protocol::Error),
     /// An answer that this client cannot read.
     #[error("{url} sent what this client cannot read: {reason}")]

@@ -203,6 +203,23 @@ async fn reader_that_starts_late_still_sees_everything_once() {
     assert_eq!(read(&mut subscription, 3000).await, (0..3000).map(id).collect::<Vec<_>>());
 }
 
+/// More answers than the client reads in one go must not fall between two goes.
+#[tokio::test]
+async fn window_wider_than_one_read_gets_every_answer() {
+    let cluster = FakeCluster::start(1).await;
+    let (client, room) = open(&cluster, |config| config.window = 2000);
+    cluster.orphan();
+    let mut tickets = Vec::new();
+    for n in 0..2000 {
+        tickets.push(room.publish_pipelined(messages(n)).await.unwrap());
+    }
+    cluster.kill_and_move_to(0);
+    for ticket in tickets {
+        timeout(PATIENCE, ticket).await.expect("an answer").unwrap();
+    }
+    assert_eq!(client.metrics().counts().reconnects, 0);
+}
+
 #[tokio::test]
 async fn handles_dropped_end_the_connection_after_the_last_answer() {
     let cluster = FakeCluster::start(1).await;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures::{SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use parking_lot::Mutex;
 use roomkeeper_client::protocol::{
     Codec, Command, Error, ErrorCode, Frame, From, HelloOk, HistoryOk, Item, JoinOk, Limits, OwnerHint,
@@ -19,6 +19,7 @@ use roomkeeper_client::types::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
+use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::handshake::server as ws;
 use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -266,20 +267,35 @@ impl Connection {
                     Order::Close(code) => return self.close(code).await,
                 },
                 message = self.socket.next() => {
-                    let frame = match message {
-                        Some(Ok(Message::Text(text))) => Frame::Text(text.into()),
-                        Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes),
-                        Some(Ok(_)) => continue,
-                        _ => return,
-                    };
-                    let request = self.codec.decode_request(&frame, &Limits::default()).unwrap();
-                    let Some(reply) = self.handle(&request) else { return };
-                    self.send(ServerFrame::Reply(request.id, reply)).await;
+                    if !self.answer_all(message).await {
+                        return;
+                    }
                 }
                 _ = length.changed(), if self.subscriber.is_some() => {}
             }
             self.catch_up().await;
         }
+    }
+
+    /// Answers a message and those that have arrived behind it, all in one write; `false` if the connection
+    /// is over.
+    async fn answer_all(&mut self, first: Option<Result<Message, WsError>>) -> bool {
+        let mut next = Some(first);
+        while let Some(message) = next {
+            let frame = match message {
+                Some(Ok(Message::Text(text))) => Some(Frame::Text(text.into())),
+                Some(Ok(Message::Binary(bytes))) => Some(Frame::Binary(bytes)),
+                Some(Ok(_)) => None,
+                _ => return false,
+            };
+            if let Some(frame) = frame {
+                let request = self.codec.decode_request(&frame, &Limits::default()).unwrap();
+                let Some(reply) = self.handle(&request) else { return false };
+                self.feed(ServerFrame::Reply(request.id, reply)).await;
+            }
+            next = self.socket.next().now_or_never();
+        }
+        self.socket.flush().await.is_ok()
     }
 
     /// The reply, or `None` to vanish instead.
@@ -375,6 +391,12 @@ impl Connection {
     }
 
     async fn send(&mut self, frame: ServerFrame) {
+        self.feed(frame).await;
+        // A client that has gone shows at the next read.
+        let _ = self.socket.flush().await;
+    }
+
+    async fn feed(&mut self, frame: ServerFrame) {
         let frame = match frame {
             ServerFrame::Reply(id, reply) => self.codec.encode_reply(id, &reply),
             ServerFrame::Push(push) => self.codec.encode_push(&push),
@@ -383,8 +405,7 @@ impl Connection {
             Frame::Text(text) => Message::Text(text.try_into().unwrap()),
             Frame::Binary(bytes) => Message::Binary(bytes),
         };
-        // A client that has gone shows at the next read.
-        let _ = self.socket.send(message).await;
+        let _ = self.socket.feed(message).await;
     }
 
     async fn close(mut self, code: u16) {
