@@ -4,11 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures::stream::{SplitSink, SplitStream};
-use futures::{FutureExt, SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, Stream, StreamExt};
 use roomkeeper_protocol::{CloseCode, Codec, OwnerHint, Push};
 use roomkeeper_types::RoomName;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::Dialled;
 use crate::edge::Edge;
@@ -82,56 +82,69 @@ pub(crate) async fn pipe(edge: &Edge, relayed: Relayed, client: Socket, owner: D
 
 /// Client to owner.
 async fn up(edge: &Edge, from: &mut SplitStream<Socket>, to: &mut OwnerSink) -> End {
+    let mut unflushed = 0;
     loop {
-        let Some(mut next) = heard(edge, from.next()).await else { return End::Client(None) };
-        for _ in 0..FRAMES_PER_FLUSH {
-            match next {
-                Ok(Message::Close(close)) => return End::Client(close),
-                // Answered on this side.
-                Ok(Message::Ping(_)) => {}
-                Ok(message) => {
-                    if to.feed(message).await.is_err() {
-                        return End::Owner(None);
-                    }
+        let next = match ready(from, unflushed) {
+            Some(next) => next,
+            None => {
+                if to.flush().await.is_err() {
+                    return End::Owner(None);
                 }
-                Err(error) => return Refusal::of(&error).map_or(End::Client(None), End::Refused),
+                unflushed = 0;
+                heard(edge, from.next()).await
             }
-            match from.next().now_or_never() {
-                Some(Some(ready)) => next = ready,
-                Some(None) => return End::Client(None),
-                None => break,
+        };
+        match next {
+            Some(Ok(Message::Close(close))) => return End::Client(close),
+            // Answered on this side.
+            Some(Ok(Message::Ping(_))) => {}
+            Some(Ok(message)) => {
+                if to.feed(message).await.is_err() {
+                    return End::Owner(None);
+                }
+                unflushed += 1;
             }
-        }
-        if to.flush().await.is_err() {
-            return End::Owner(None);
+            Some(Err(error)) => return Refusal::of(&error).map_or(End::Client(None), End::Refused),
+            None => return End::Client(None),
         }
     }
 }
 
 /// Owner to client. The owner's pings go on to the client, so that each side is heard of by the other.
 async fn down(edge: &Edge, from: &mut SplitStream<Dialled>, to: &mut ClientSink) -> End {
+    let mut unflushed = 0;
     loop {
-        let Some(mut next) = heard(edge, from.next()).await else { return End::Owner(None) };
-        for _ in 0..FRAMES_PER_FLUSH {
-            match next {
-                Ok(Message::Close(close)) => return End::Owner(close),
-                Ok(message) => match tokio::time::timeout(edge.config.write_stall, to.feed(message)).await {
-                    Ok(Ok(())) => {}
-                    _ => return End::Client(None),
-                },
-                Err(_) => return End::Owner(None),
+        let next = match ready(from, unflushed) {
+            Some(next) => next,
+            None => {
+                if !taken(edge, to.flush()).await {
+                    return End::Client(None);
+                }
+                unflushed = 0;
+                heard(edge, from.next()).await
             }
-            match from.next().now_or_never() {
-                Some(Some(ready)) => next = ready,
-                Some(None) => return End::Owner(None),
-                None => break,
+        };
+        match next {
+            Some(Ok(Message::Close(close))) => return End::Owner(close),
+            Some(Ok(message)) => {
+                if !taken(edge, to.feed(message)).await {
+                    return End::Client(None);
+                }
+                unflushed += 1;
             }
-        }
-        match tokio::time::timeout(edge.config.write_stall, to.flush()).await {
-            Ok(Ok(())) => {}
-            _ => return End::Client(None),
+            Some(Err(_)) | None => return End::Owner(None),
         }
     }
+}
+
+/// What `from` has at once, unless a flush is due.
+fn ready<S: Stream + Unpin>(from: &mut S, unflushed: usize) -> Option<Option<S::Item>> {
+    if unflushed < FRAMES_PER_FLUSH { from.next().now_or_never() } else { None }
+}
+
+/// Whether the client took it in time.
+async fn taken(edge: &Edge, written: impl Future<Output = Result<(), tungstenite::Error>>) -> bool {
+    matches!(tokio::time::timeout(edge.config.write_stall, written).await, Ok(Ok(())))
 }
 
 /// The next frame; `None` when nothing came for longer than a live peer is ever silent, pings and pongs

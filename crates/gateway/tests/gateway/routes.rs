@@ -100,6 +100,13 @@ async fn proxied_socket_publishes_and_receives() {
 }
 
 #[tokio::test]
+async fn pipelined_publishes_through_a_proxy_are_all_answered_in_order() {
+    let (_cluster, _owner, other) = two_nodes().await;
+    let mut proxied = other.client("/v1/rooms/a/ws?route=proxy").await;
+    proxied.pipeline(None, 3000).await;
+}
+
+#[tokio::test]
 async fn proxied_socket_whose_room_moves_is_told_and_closed() {
     let (cluster, _owner, other) = two_nodes().await;
     let third = crate::common::Served::start(&cluster, crate::common::config()).await;

@@ -42,6 +42,12 @@ async fn rooms_of_other_nodes_are_served_like_own_ones() {
 }
 
 #[tokio::test]
+async fn pipelined_publishes_to_a_remote_room_are_all_answered_in_order() {
+    let (_cluster, _owner, other) = two_nodes().await;
+    other.client("/v1/ws").await.pipeline(Some("a"), 3000).await;
+}
+
+#[tokio::test]
 async fn errors_of_a_remote_room_come_through_with_their_details() {
     let (_cluster, _owner, other) = two_nodes().await;
     let mut socket = other.client("/v1/ws").await;

@@ -93,6 +93,19 @@ impl Client {
         self.ok("publish", fields).await["offsets"][0].as_u64().unwrap()
     }
 
+    /// Publishes 1 to `count` to a new room, all on their way at once, and sees each answered with its offset.
+    pub(crate) async fn pipeline(&mut self, room: Option<&str>, count: u64) {
+        let mut sent = VecDeque::new();
+        for n in 1..=count {
+            let fields = json!({ "room": room, "messages": [{ "id": super::uuid(), "data": n }] });
+            sent.push_back(self.send("publish", fields).await);
+        }
+        for n in 1..=count {
+            let reply = self.reply().await;
+            assert_eq!((&reply["id"], &reply["ok"]["offsets"]), (&json!(sent.pop_front()), &json!([n])));
+        }
+    }
+
     /// The next reply, whichever command it is to.
     pub(crate) async fn reply(&mut self) -> Value {
         loop {
