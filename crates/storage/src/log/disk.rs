@@ -106,7 +106,8 @@ pub(super) fn open(path: &Path, options: &LogOptions) -> Result<DB, Error> {
     let mut database = rocks::database_options();
     // A torn last record is what a power cut leaves; "absolute" would refuse it, and "tolerate" a zeroed tail.
     database.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
-    // A WAL file that is missing or shorter than it was when it was closed is an error at open.
+    // Refuses to open when a WAL file that was closed and is still needed is missing or shorter than it was. Says
+    // nothing of the file in use.
     database.set_track_and_verify_wals_in_manifest(true);
 
     let mut table = BlockBasedOptions::default();

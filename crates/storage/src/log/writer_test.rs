@@ -300,6 +300,22 @@ async fn entries_over_the_cache_stay_until_written_and_come_from_disk_then() {
 }
 
 #[tokio::test]
+async fn entries_that_wait_while_older_ones_are_evicted_stay_in_memory() {
+    let gated = Gated::new(&LogOptions { group_cache_bytes: 0, ..LogOptions::default() });
+    let log = gated.group(1);
+    let (done, older) = recorder();
+    log.append(LogIndex(1), entries(1..6), done).await.unwrap();
+    while gated.seen.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let (done, _) = recorder();
+    log.append(LogIndex(6), entries(6..11), done).await.unwrap();
+    gated.allow(1);
+    older.recv().unwrap().unwrap();
+    assert_eq!(log.entries(.., usize::MAX).unwrap(), entries(1..11));
+}
+
+#[tokio::test]
 async fn index_written_again_after_truncation_is_not_read_from_the_old_write() {
     let gated = Gated::new(&LogOptions { group_cache_bytes: 0, ..LogOptions::default() });
     let log = gated.group(1);
