@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use roomkeeper_protocol::{
-    Command, CommandId, CommandKind, ErrorCode, From, Hello, HelloOk, Join, JoinOk, Limits, OwnerHint, Push,
-    Reply, Request, RoomRef, ServerFrame,
+    Command, CommandId, CommandKind, ErrorCode, From, Hello, HelloOk, Item, Join, JoinOk, Limits, OwnerHint,
+    Push, Reply, Request, RoomRef, ServerFrame,
 };
 use roomkeeper_types::LifeId;
 use tokio::time::Instant;
@@ -227,9 +227,7 @@ impl<W> Session<W> {
                 match subscription.resume.take(items) {
                     Ok(items) => {
                         let done = subscription.resume.is_done();
-                        if !items.is_empty() {
-                            self.effects.push_back(Effect::Event(Event::Items(items)));
-                        }
+                        self.deliver(items);
                         if done {
                             self.end_subscription(None);
                         }
@@ -339,6 +337,15 @@ impl<W> Session<W> {
             Some((waiter, _)) => Effect::Answer(waiter, Ok(Reply::Join(ok))),
             None => Effect::Event(Event::Reconnected(ok)),
         });
+    }
+
+    /// Pushes that arrived together are one event: half of a delivery's cost is its way to the subscriber.
+    fn deliver(&mut self, mut items: Vec<Item>) {
+        match self.effects.back_mut() {
+            Some(Effect::Event(Event::Items(last))) => last.append(&mut items),
+            _ if items.is_empty() => {}
+            _ => self.effects.push_back(Effect::Event(Event::Items(items))),
+        }
     }
 
     fn end_subscription(&mut self, error: Option<Error>) {

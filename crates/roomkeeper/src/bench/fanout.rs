@@ -50,8 +50,21 @@ struct Figures {
 
 pub(crate) async fn run(args: FanoutArgs) -> Result<()> {
     let bench = Bench::start(&args.common, 1, args.window as usize).await?;
+    let figures = measure(&bench, &args).await;
+    // Also after a failure: the rooms are of no use to anyone.
+    bench.finish().await;
+    let figures = figures?;
+    if args.common.json {
+        return print::json(&figures);
+    }
+    show(&figures);
+    Ok(())
+}
+
+/// Publishes to all subscribers until the span is over, and counts what they get.
+async fn measure(bench: &Bench, args: &FanoutArgs) -> Result<Figures> {
     let publisher = bench.open(0).await?;
-    let joined = (0..args.subscribers as usize).map(|n| join(&bench, n));
+    let joined = (0..args.subscribers as usize).map(|n| join(bench, n));
     let joined = try_join_all(joined).await?;
 
     let payload = Payload::new(args.common.size);
@@ -72,7 +85,7 @@ pub(crate) async fn run(args: FanoutArgs) -> Result<()> {
     for reader in readers {
         times.add(&reader.await??);
     }
-    let figures = Figures {
+    Ok(Figures {
         bench: "fanout",
         subscribers: args.subscribers,
         window: args.window,
@@ -84,13 +97,7 @@ pub(crate) async fn run(args: FanoutArgs) -> Result<()> {
         latency_ms: times.percentiles(),
         reconnects: bench.client.metrics().counts().reconnects,
         cluster: bench.cluster,
-    };
-    bench.finish().await;
-    if args.common.json {
-        return print::json(&figures);
-    }
-    show(&figures);
-    Ok(())
+    })
 }
 
 async fn join(bench: &Bench, n: usize) -> Result<Subscription, Error> {

@@ -48,6 +48,19 @@ struct Figures {
 
 pub(crate) async fn run(args: LatencyArgs) -> Result<()> {
     let bench = Bench::start(&args.common, args.rooms, WINDOW).await?;
+    let figures = measure(&bench, &args).await;
+    // Also after a failure: the rooms are of no use to anyone.
+    bench.finish().await;
+    let figures = figures?;
+    if args.common.json {
+        return print::json(&figures);
+    }
+    show(&figures);
+    Ok(())
+}
+
+/// Publishes at the rate until the span is over, and times the acks.
+async fn measure(bench: &Bench, args: &LatencyArgs) -> Result<Figures> {
     let rooms = try_join_all((0..args.rooms as usize).map(|n| bench.open(n))).await?;
     let payload = Payload::new(args.common.size);
     let span = Span::starting_now(&args.common);
@@ -74,7 +87,7 @@ pub(crate) async fn run(args: LatencyArgs) -> Result<()> {
         drop(tickets);
         times.add(&collector.await??);
     }
-    let figures = Figures {
+    Ok(Figures {
         bench: "latency",
         rate: args.rate,
         rooms: args.rooms,
@@ -83,13 +96,7 @@ pub(crate) async fn run(args: LatencyArgs) -> Result<()> {
         latency_ms: times.percentiles(),
         reconnects: bench.client.metrics().counts().reconnects,
         cluster: bench.cluster,
-    };
-    bench.finish().await;
-    if args.common.json {
-        return print::json(&figures);
-    }
-    show(&figures);
-    Ok(())
+    })
 }
 
 /// Tells when a publish is due, at `rate` per second until the span is over. A thread of its own: the

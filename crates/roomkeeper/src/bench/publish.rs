@@ -33,6 +33,12 @@ pub(crate) struct PublishArgs {
     batch: u32,
 }
 
+impl PublishArgs {
+    fn rooms(&self) -> u32 {
+        self.rooms.unwrap_or(self.connections)
+    }
+}
+
 /// What was measured.
 #[derive(Debug, Serialize)]
 struct Figures {
@@ -52,8 +58,20 @@ struct Figures {
 }
 
 pub(crate) async fn run(args: PublishArgs) -> Result<()> {
-    let rooms = args.rooms.unwrap_or(args.connections);
-    let bench = Bench::start(&args.common, rooms, args.window as usize).await?;
+    let bench = Bench::start(&args.common, args.rooms(), args.window as usize).await?;
+    let figures = measure(&bench, &args).await;
+    // Also after a failure: the rooms are of no use to anyone.
+    bench.finish().await;
+    let figures = figures?;
+    if args.common.json {
+        return print::json(&figures);
+    }
+    show(&figures);
+    Ok(())
+}
+
+/// Keeps every connection's window full until the span is over.
+async fn measure(bench: &Bench, args: &PublishArgs) -> Result<Figures> {
     let opened = (0..args.connections as usize).map(|n| bench.open(n));
     let opened = try_join_all(opened).await?;
 
@@ -71,11 +89,11 @@ pub(crate) async fn run(args: PublishArgs) -> Result<()> {
         acked += count;
         times.add(&taken);
     }
-    let figures = Figures {
+    Ok(Figures {
         bench: "publish",
         connections: args.connections,
         window: args.window,
-        rooms,
+        rooms: args.rooms(),
         batch: args.batch,
         size: args.common.size,
         seconds: args.common.duration.as_secs_f64(),
@@ -84,13 +102,7 @@ pub(crate) async fn run(args: PublishArgs) -> Result<()> {
         latency_ms: times.percentiles(),
         reconnects: bench.client.metrics().counts().reconnects,
         cluster: bench.cluster,
-    };
-    bench.finish().await;
-    if args.common.json {
-        return print::json(&figures);
-    }
-    show(&figures);
-    Ok(())
+    })
 }
 
 /// What each connection does.

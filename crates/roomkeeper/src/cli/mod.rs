@@ -20,6 +20,7 @@ pub(crate) struct ConnectArgs {
     #[arg(
         long = "url",
         env = "ROOMKEEPER_URL",
+        global = true,
         value_delimiter = ',',
         default_value = "http://127.0.0.1:7700",
         value_name = "URL,…"

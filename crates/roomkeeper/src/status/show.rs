@@ -23,7 +23,7 @@ pub(super) fn show(picture: &Picture, all_shards: bool) {
     print::show(&nodes);
 
     let shown: Vec<&ShardState> =
-        picture.shards.iter().filter(|shard| all_shards || !shard.problems.is_empty()).collect();
+        picture.shards.iter().filter(|shard| all_shards || says_more_than_the_nodes(shard)).collect();
     if !shown.is_empty() {
         let mut shards = print::table(["SHARD", "OWNER", ">EPOCH", "REPLICAS (LAG)", "STATE"]);
         for shard in shown {
@@ -36,6 +36,11 @@ pub(super) fn show(picture: &Picture, all_shards: bool) {
     }
     println!();
     println!("{}", summary(picture));
+}
+
+/// That a replica's node does not answer stands in the table of nodes already.
+fn says_more_than_the_nodes(shard: &ShardState) -> bool {
+    shard.problems.iter().any(|problem| !matches!(problem, Problem::ReplicaSilent(_)))
 }
 
 fn state(node: &NodeState) -> String {
@@ -106,7 +111,9 @@ fn summary(picture: &Picture) -> String {
     text += &match (unowned, troubled) {
         (0, 0) => format!("; all {shards} shards have their owner and replicas"),
         (0, _) => {
-            format!("; all {shards} shards are served, {troubled} of them with a replica missing or behind")
+            format!(
+                "; all {shards} shards are served, {troubled} of them with a replica missing or behind (--shards)"
+            )
         }
         _ => format!("; {unowned} of {shards} shards have no owner that answers"),
     };
