@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use roomkeeper_client::{Client, ClientConfig, ClusterMap};
-use roomkeeper_types::{RoomName, ShardCount};
+use roomkeeper_client::{Client, ClientConfig, ClusterMap, ShardEntry};
+use roomkeeper_types::{NodeId, RoomName, ShardCount};
 use tokio::time::{Instant, sleep};
 
 use crate::ports::{Addresses, Reserved};
@@ -228,7 +228,10 @@ impl Cluster {
         let end = Instant::now() + READY_LIMIT;
         for k in 0..self.size() {
             while self.runs(k) {
-                self.see_that_it_runs(k).await?;
+                // All of them: one may be waiting for another that has ended.
+                for other in 0..self.size() {
+                    self.see_that_it_runs(other).await?;
+                }
                 let Err(reason) = self.client.ready(&self.url(k)).await else { break };
                 if Instant::now() >= end {
                     let tail = log_tail(&self.nodes[k].log, TAIL);
@@ -279,15 +282,34 @@ impl Cluster {
     }
 
     async fn known_owner_of(&self, room: &RoomName) -> Result<Option<usize>> {
+        let (map, shard) = self.shard_of(room).await?;
+        let owner = shard.owner.and_then(|owner| self.index_of(&map, owner));
+        Ok(owner.filter(|k| self.runs(*k)))
+    }
+
+    /// The nodes that keep a copy of a room, whether they run or not, as the first running node knows it.
+    ///
+    /// # Errors
+    /// No node answers.
+    pub async fn replicas_of(&self, room: &RoomName) -> Result<Vec<usize>> {
+        let (map, shard) = self.shard_of(room).await?;
+        Ok(shard.replicas.iter().filter_map(|replica| self.index_of(&map, replica.node)).collect())
+    }
+
+    async fn shard_of(&self, room: &RoomName) -> Result<(ClusterMap, ShardEntry)> {
         let asked = (0..self.size()).find(|k| self.runs(*k)).context("no node runs")?;
         let map = self.map(asked).await?;
         let count = u32::try_from(map.shards.len()).ok().and_then(ShardCount::new);
         let shard = room.hash_shard(count.context("the map has no shards")?);
-        let entry = map.shards.iter().find(|entry| entry.shard == shard);
-        let Some(owner) = entry.and_then(|entry| entry.owner) else { return Ok(None) };
-        let url = map.nodes.into_iter().find(|node| node.node == owner).map(|node| node.url);
-        let index = (0..self.size()).find(|k| Some(self.url(*k)) == url);
-        Ok(index.filter(|k| self.runs(*k)))
+        let entry = map.shards.iter().find(|entry| entry.shard == shard).cloned();
+        let entry = entry.with_context(|| format!("the map lacks {shard}"))?;
+        Ok((map, entry))
+    }
+
+    /// Which of the nodes that is to the cluster.
+    fn index_of(&self, map: &ClusterMap, node: NodeId) -> Option<usize> {
+        let url = &map.nodes.iter().find(|entry| entry.node == node)?.url;
+        (0..self.size()).find(|k| self.url(*k) == *url)
     }
 
     /// A running node that does not own a room.

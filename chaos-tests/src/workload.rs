@@ -115,22 +115,34 @@ impl Workload {
     /// # Errors
     /// One has not within `limit`.
     pub async fn more_acks(&self, count: u64, limit: Duration) -> Result<()> {
-        let (start, before) = (Instant::now(), self.acks_by_room());
-        for (room, before) in before {
-            while self.acks[&room].load(Ordering::Relaxed) < before + count {
-                let now = self.acks[&room].load(Ordering::Relaxed) - before;
+        self.more_acks_of(&self.plan.rooms, count, limit).await
+    }
+
+    /// The same for some of the rooms.
+    ///
+    /// # Errors
+    /// One has not within `limit`, or is none of the load's rooms.
+    pub async fn more_acks_of(&self, rooms: &[RoomName], count: u64, limit: Duration) -> Result<()> {
+        let start = Instant::now();
+        let mut waiting = Vec::new();
+        for room in rooms {
+            let acks = self.acks.get(room).with_context(|| format!("room {room} has no load"))?;
+            waiting.push((room, acks, acks.load(Ordering::Relaxed)));
+        }
+        for (room, acks, before) in waiting {
+            loop {
+                let more = acks.load(Ordering::Relaxed) - before;
+                if more >= count {
+                    break;
+                }
                 ensure!(
                     start.elapsed() < limit,
-                    "room {room} has only {now} of {count} acks after {limit:?}"
+                    "room {room} has only {more} of {count} acks after {limit:?}"
                 );
                 sleep(POLL).await;
             }
         }
         Ok(())
-    }
-
-    fn acks_by_room(&self) -> Vec<(RoomName, u64)> {
-        self.acks.iter().map(|(room, acks)| (room.clone(), acks.load(Ordering::Relaxed))).collect()
     }
 
     /// Stops the writers, waits for what is under way, lets the subscribers reach the rooms' heads.
