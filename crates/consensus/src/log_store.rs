@@ -28,6 +28,12 @@ impl LogStore {
         Self { log }
     }
 
+    /// Whether nothing was ever written: no entry, no purge, no vote.
+    pub(crate) fn is_pristine(&self) -> bool {
+        let state = self.log.state();
+        state.last.is_none() && state.purged.is_none() && state.vote.is_none()
+    }
+
     fn read(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<Vec<Entry>> {
         self.log.entries(from..to, max_bytes)?.into_iter().map(format::decode_entry).collect()
     }

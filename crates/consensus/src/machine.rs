@@ -115,6 +115,11 @@ impl MachineAdapter {
         })
     }
 
+    /// Whether the rows hold any entry.
+    pub(crate) fn has_applied(&self) -> bool {
+        self.applied.last.is_some()
+    }
+
     fn apply_run(&mut self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {
         let mut applied = self.applied.clone();
         let mut committed = Vec::with_capacity(run.len());

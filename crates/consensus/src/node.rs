@@ -106,7 +106,8 @@ impl Consensus {
     /// Starts this node's replica of a group, from what is on disk (nothing, for a new one).
     ///
     /// # Errors
-    /// The replica's log or rows cannot be read, or contradict each other.
+    /// The replica's log or rows cannot be read, or contradict each other: rows without any log mean that the
+    /// log was lost, and with it what this replica voted.
     pub async fn open(
         &self,
         group: GroupId,
@@ -120,6 +121,10 @@ impl Consensus {
         let (epoch, applied_epoch) = watch::channel(Epoch(0));
         let machine = MachineAdapter::open(Box::new(machine), store.clone(), self.scratch.clone(), epoch);
         let machine = machine.map_err(GroupError::of)?;
+        if machine.has_applied() && log.is_pristine() {
+            let lost = format!("{replica} of {group} has rows but no log: it lost its log and must not vote");
+            return Err(GroupError(lost));
+        }
         let network = Network { group, links: self.links.clone(), scratch: self.scratch.clone() };
         let raft = Raft::new(replica.0, Arc::new(config), network, log, machine).await;
         let raft = raft.map_err(GroupError::of)?;

@@ -133,24 +133,34 @@ async fn empty_replica_of_a_born_group_never_votes() {
     leader(&nodes).await;
     *cluster.directory.born.write() = true;
     // Two of three lose their disks: the third has the log, but nobody whose log is empty may elect it.
-    let keep = leader(&nodes).await;
-    let kept = nodes.swap_remove(keep);
-    let mut wiped = Vec::new();
-    for node in nodes {
-        let member = node.member;
+    let members: Vec<Member> = nodes.iter().map(|node| node.member).collect();
+    for node in nodes.drain(..) {
         node.stop().await;
+    }
+    for member in &members[1..] {
         std::fs::remove_dir_all(cluster.data_dir(member.node.0)).unwrap();
-        wiped.push(cluster.start(member.node.0, member.replica.0).await);
     }
-    let replica = kept.member;
-    kept.stop().await;
-    let kept = cluster.start(replica.node.0, replica.replica.0).await;
+    for member in &members {
+        nodes.push(cluster.start(member.node.0, member.replica.0).await);
+    }
     // Long enough for several elections of 300 to 600 ms.
-    let elected = tokio::time::timeout(Duration::from_secs(3), leader(std::slice::from_ref(&kept))).await;
+    let elected = tokio::time::timeout(Duration::from_secs(3), leader(&nodes)).await;
     assert!(elected.is_err(), "elected by replicas without a log");
-    for node in &wiped {
-        assert_ne!(node.group.status().role, Role::Leader);
-    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replica_with_rows_but_without_its_log_is_refused() {
+    let (cluster, mut nodes) = Cluster::three().await;
+    let lead = leader(&nodes).await;
+    nodes[lead].group.propose(None, A).await.unwrap();
+    counted(&nodes[0], b"a", 1).await;
+    let node = nodes.remove(0);
+    node.group.store().flush().unwrap();
+    node.stop().await;
+    std::fs::remove_dir_all(cluster.data_dir(1).join("log")).unwrap();
+    let refused = cluster.try_start(&cluster.data_dir(1), 1, 10).await;
+    let why = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(why.contains("lost its log"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

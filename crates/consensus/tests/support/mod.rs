@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
 use roomkeeper_consensus::{
-    Committed, Consensus, Group, GroupId, Machine, Member, PeerHandler, PeerIdentity, Reply, Role, Run,
-    Settings, Timing,
+    Committed, Consensus, Group, GroupError, GroupId, Machine, Member, PeerHandler, PeerIdentity, Reply,
+    Role, Run, Settings, Timing,
 };
 use roomkeeper_room::{RowsError, Write};
 use roomkeeper_storage::{DataStore, LogEngine, ReplicaStore};
@@ -122,6 +122,15 @@ impl Cluster {
 
     /// Starts a node, on what is in its folder.
     pub(crate) async fn start_in(&self, dir: &Path, node: u32, replica: u64) -> TestNode {
+        self.try_start(dir, node, replica).await.unwrap()
+    }
+
+    pub(crate) async fn try_start(
+        &self,
+        dir: &Path,
+        node: u32,
+        replica: u64,
+    ) -> Result<TestNode, GroupError> {
         let member = Member { replica: ReplicaId(replica), node: NodeId(node) };
         std::fs::create_dir_all(dir).unwrap();
         let log = LogEngine::open(&dir.join("log")).unwrap();
@@ -138,8 +147,8 @@ impl Cluster {
             let consensus = consensus.clone();
             async move { consensus.serve(listener).await.unwrap() }
         });
-        let group = consensus.open(GroupId::Meta, member.replica, TIMING, Counters).await.unwrap();
-        TestNode { consensus, group, member, serving }
+        let group = consensus.open(GroupId::Meta, member.replica, TIMING, Counters).await?;
+        Ok(TestNode { consensus, group, member, serving })
     }
 
     /// Three nodes, of which the first initialised the group.
