@@ -12,6 +12,7 @@
 //! cursor    05 │ life (16)                 │ consumer …           reserved
 //! hold      06 │ life (16)                 │ hold …               reserved
 //! expiry    07 │ time u64 │ life (16) │ message id (16)           reserved: ids by the time they may go
+//! stamp     08 │ alone                                    the shard's last time stamp, owned by cluster
 //! ```
 //!
 //! A life is shard u32, log index u64, ordinal u32 (see [`LifeId::to_bytes`]). No room's rows are found by its
