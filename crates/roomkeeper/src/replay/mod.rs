@@ -23,7 +23,7 @@ use anyhow::Result;
 use clap::Args;
 use futures::StreamExt;
 use futures::stream;
-use roomkeeper_client::types::{MessageId, Offset};
+use roomkeeper_client::types::MessageId;
 use roomkeeper_client::{Client, ClientConfig, Error};
 use tokio::time::Instant;
 
@@ -49,7 +49,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "X", value_parser = parse_speed)]
     speed: Option<f64>,
     /// Subscribers of each room, each connected to a random node
-    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(long, default_value_t = 3, value_name = "N")]
     subscribers: usize,
     /// Rooms played at the same time
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -107,8 +107,8 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<u8> {
 
     // All rooms share one deadline: a node that is down delays the whole by it, not every room.
     let deadline = Instant::now() + args.patience;
-    let reports = stream::iter(played.into_iter().zip(&logs))
-        .map(|(report, log)| with_replicas(report, log, &client, deadline))
+    let reports = stream::iter(played)
+        .map(|report| with_replicas(report, &client, deadline))
         .buffered(16)
         .collect::<Vec<_>>()
         .await;
@@ -154,6 +154,7 @@ async fn play_room(
         lines: log.len().into(),
         nicks: log.nicks.len() as u64,
         acked: 0,
+        next: None,
         history: Differences::default(),
         subscribers: Vec::new(),
         replicas: None,
@@ -182,6 +183,7 @@ async fn fill_in(
     let acks = play(log, client, sockets, pace, progress).await?;
     report.acked = acks.iter().flatten().count() as u64;
     let (history, next) = read_back(log, client).await?;
+    report.next = Some(next);
     report.history = history;
     report.history.add(&check_acks(&acks));
     for watcher in watchers {
@@ -190,13 +192,15 @@ async fn fill_in(
     Ok(())
 }
 
-async fn with_replicas(report: RoomReport, log: &LogFile, client: &Client, deadline: Instant) -> RoomReport {
-    if report.error.is_some() {
-        return report;
+/// Adds what the replicas of a room that could be read have.
+async fn with_replicas(report: RoomReport, client: &Client, deadline: Instant) -> RoomReport {
+    match report.next {
+        Some(next) if report.error.is_none() => {
+            let replicas = compare_replicas(&report.room, next, client, deadline).await;
+            RoomReport { replicas: Some(replicas), ..report }
+        }
+        _ => report,
     }
-    let next = Offset(u64::from(log.len()) + 1);
-    let replicas = compare_replicas(&log.room, next, client, deadline).await;
-    RoomReport { replicas: Some(replicas), ..report }
 }
 
 /// A prefix that no other run has: the last part of a fresh id.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use roomkeeper_client::Counts;
-use roomkeeper_client::types::RoomName;
+use roomkeeper_client::types::{Offset, RoomName};
 use serde::Serialize;
 
 use super::compare::Differences;
@@ -18,6 +18,8 @@ pub(crate) struct RoomReport {
     pub(crate) nicks: u64,
     /// Lines acked.
     pub(crate) acked: u64,
+    /// The offset that its next message will get, once it was read back.
+    pub(crate) next: Option<Offset>,
     /// How its history differs from its log.
     pub(crate) history: Differences,
     /// How what each subscriber saw differs from its log.
@@ -147,7 +149,7 @@ impl Report {
         let verdict = if self.equal { "EQUAL" } else { "DIFFERENT" };
         format!(
             "{verdict}: {}, {} in {:.1} s ({}/s), {}, {} published again; {missing} lost, {} doubled, \
-             {} out of order, {changed} changed; {copies}",
+             {} out of order, {changed} changed, for any reader; {copies}",
             print::count(self.rooms.len() as u64, "room"),
             print::count(self.acked, "line") + " acked",
             self.seconds,
@@ -170,6 +172,7 @@ mod tests {
             lines: 1_499,
             nicks: 94,
             acked: 1_499,
+            next: Some(Offset(1_500)),
             history: Differences::default(),
             subscribers: vec![Differences::default(); 2],
             replicas: Some(Replicas { expected: 3, equal: 3, first: None }),
@@ -187,7 +190,10 @@ mod tests {
         assert!(report.equal && !report.has_errors());
         let sentence = report.sentence();
         assert!(sentence.starts_with("EQUAL: 1 room, 1,499 lines acked in 2.0 s (750/s)"), "{sentence}");
-        assert!(sentence.contains("0 lost, 0 doubled, 0 out of order, 0 changed"), "{sentence}");
+        assert!(
+            sentence.contains("0 lost, 0 doubled, 0 out of order, 0 changed, for any reader"),
+            "{sentence}"
+        );
     }
 
     #[test]
