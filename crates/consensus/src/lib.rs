@@ -4,6 +4,7 @@
 //! [`Group`] is one replica of one group; its [`Machine`] says what committed entries do. What peers tell each
 //! other beside Raft goes through [`PeerHandler`], opaque to this crate.
 
+mod flush;
 mod format;
 mod group;
 mod log_store;

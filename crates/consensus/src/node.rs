@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use crate::flush;
 use crate::log_store::LogStore;
 use crate::machine::{Machine, MachineAdapter};
 use crate::network::Network;
@@ -79,7 +80,7 @@ impl Consensus {
         Ok(Self { links, registry, server, log, data, scratch, stop })
     }
 
-    /// Serves peers on this listener until [`Consensus::shutdown`].
+    /// Serves peers on this listener, and keeps what is not on disk within bounds, until [`Consensus::shutdown`].
     ///
     /// # Errors
     /// The listener failed.
@@ -87,6 +88,7 @@ impl Consensus {
         let service = pb::peer_server::PeerServer::new(self.server.clone())
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
+        tokio::spawn(flush::run(self.registry.clone(), self.stop.subscribe()));
         let mut stop = self.stop.subscribe();
         Server::builder()
             .tcp_nodelay(true)
@@ -128,7 +130,7 @@ impl Consensus {
         let network = Network { group, links: self.links.clone(), scratch: self.scratch.clone() };
         let raft = Raft::new(replica.0, Arc::new(config), network, log, machine).await;
         let raft = raft.map_err(GroupError::of)?;
-        self.registry.insert(group, Local { replica, raft: raft.clone() });
+        self.registry.insert(group, Local { replica, raft: raft.clone(), store: store.clone() });
         Ok(Group::new(group, replica, raft, store, applied_epoch))
     }
 

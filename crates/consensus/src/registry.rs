@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use openraft::Raft;
 use parking_lot::RwLock;
+use roomkeeper_storage::ReplicaStore;
 use roomkeeper_types::ReplicaId;
 
 use crate::GroupId;
@@ -16,6 +17,7 @@ use crate::raft_types::Types;
 pub(crate) struct Local {
     pub(crate) replica: ReplicaId,
     pub(crate) raft: Raft<Types, MachineAdapter>,
+    pub(crate) store: ReplicaStore,
 }
 
 /// Replicas by group. Cheap to clone.
@@ -29,6 +31,10 @@ impl Registry {
 
     pub(crate) fn insert(&self, group: GroupId, local: Local) {
         self.0.write().insert(group, local);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Local> {
+        self.0.read().values().cloned().collect()
     }
 
     /// Takes out all, for shutdown.
