@@ -9,7 +9,7 @@ use roomkeeper_types::{ClusterId, NodeId};
 
 use crate::backoff::Backoff;
 use crate::error::StartError;
-use crate::meta::Joined;
+use crate::meta::{Joined, Refusal};
 use crate::peer::{Answer, JoinRequest, Request};
 
 /// A seed sends a joiner on to meta's leader, which may have changed by then. More hops mean that nobody knows.
@@ -76,6 +76,10 @@ impl Seeds<'_> {
         for _ in 0..HOPS_MAX {
             match self.ask(&address, request.clone(), JOIN_ATTEMPT).await? {
                 Answer::Granted { joined, peers } => return Ok(Grant { joined, peers }),
+                // The seed is about to found the cluster: nodes are started together.
+                Answer::Refused(Refusal::NotFounded) => {
+                    return Err(Setback::Later(Refusal::NotFounded.to_string()));
+                }
                 Answer::Refused(refusal) => return Err(Setback::Never(refusal.to_string())),
                 Answer::NotLeader { address: Some(leader), .. } if leader != self.own => address = leader,
                 Answer::NotLeader { .. } => return Err(Setback::Later("meta has no leader".to_owned())),

@@ -231,6 +231,7 @@ pub struct HelloOk {
 
 /// Sizes above which requests are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// A frame, bytes.
     pub max_frame: u32,

@@ -22,7 +22,9 @@ pub(crate) enum ServeError {
     #[error("{0}\n`roomkeeper config check` checks a configuration without serving")]
     Config(#[from] ConfigError),
     /// A port cannot be opened.
-    #[error("cannot listen on {address} ({key}): {source}\nanother process may use the port; choose another one with {key}")]
+    #[error(
+        "cannot listen on {address} ({key}): {source}\nanother process may use the port; choose another one with {key}"
+    )]
     Port {
         /// The address.
         address: SocketAddr,
@@ -221,7 +223,8 @@ fn stop_on_signal(
     until_stdin_closes: bool,
 ) -> Result<impl Future<Output = ()>, ServeError> {
     let handler = |kind| signal(kind).map_err(|error| ServeError::System("cannot handle signals", error));
-    let (mut interrupt, mut terminate) = (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) =
+        (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
     let input_closed = async move {
         if !until_stdin_closes {
             return std::future::pending().await;

@@ -22,11 +22,15 @@ pub(crate) fn load(
     };
     for (name, text) in environment {
         // ROOMKEEPER_CONFIG names the file itself, ROOMKEEPER_URL is the client commands' own.
-        if !name.starts_with("ROOMKEEPER_") || ["ROOMKEEPER_CONFIG", "ROOMKEEPER_URL"].contains(&name.as_str()) {
+        if !name.starts_with("ROOMKEEPER_")
+            || ["ROOMKEEPER_CONFIG", "ROOMKEEPER_URL"].contains(&name.as_str())
+        {
             continue;
         }
         let key = KEYS.iter().find(|key| key.variable() == name).ok_or_else(|| {
-            ConfigError(format!("environment variable {name} names no setting; `roomkeeper config default` lists them all"))
+            ConfigError(format!(
+                "environment variable {name} names no setting; `roomkeeper config default` lists them all"
+            ))
         })?;
         let value = value(key.kind, &text).map_err(|why| ConfigError(format!("{name}={text}: {why}")))?;
         set(&mut table, key.path, value)?;
@@ -41,7 +45,9 @@ pub(crate) fn load(
 
 impl Config {
     fn deserialize_table(table: Table) -> Result<Self, ConfigError> {
-        table.try_into().map_err(|error: toml::de::Error| ConfigError(error.to_string().trim_end().to_owned()))
+        table
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError(error.to_string().trim_end().to_owned()))
     }
 }
 
@@ -49,9 +55,26 @@ fn read(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| ConfigError(format!("cannot read {}: {error}", path.display())))?;
     // Checked as a whole first: errors then point into the file.
-    let at = |error: toml::de::Error| ConfigError(format!("{}: {}", path.display(), error.to_string().trim_end()));
+    let at =
+        |error: toml::de::Error| ConfigError(format!("{}: {}", path.display(), error.to_string().trim_end()));
     toml::from_str::<Config>(&text).map_err(at)?;
-    text.parse().map_err(at)
+    let table = text.parse().map_err(at)?;
+    // What a section's own type lets pass (the protocol's limits ignore what they do not know).
+    match unknown("", &table) {
+        Some(path_of_key) => Err(ConfigError(format!("{}: unknown key {path_of_key}", path.display()))),
+        None => Ok(table),
+    }
+}
+
+/// The first key that names no setting.
+fn unknown(section: &str, table: &Table) -> Option<String> {
+    table.iter().find_map(|(name, value)| {
+        let path = if section.is_empty() { name.clone() } else { format!("{section}.{name}") };
+        match value {
+            Value::Table(table) => unknown(&path, table),
+            _ => (!KEYS.iter().any(|key| key.path == path)).then_some(path),
+        }
+    })
 }
 
 fn value(kind: Kind, text: &str) -> Result<Value, &'static str> {
@@ -120,6 +143,17 @@ mod tests {
             assert!(error.contains(expected), "{name}={text}: {error}");
         }
         assert!(load(Some(Path::new("/no/such/file")), [], Vec::new()).is_err());
+    }
+
+    #[test]
+    fn one_limit_alone_can_be_set_and_an_unknown_one_is_refused() {
+        let variables = environment(&[("ROOMKEEPER_GATEWAY_LIMITS_MAX_FRAME", "2097152")]);
+        let limits = load(None, variables, Vec::new()).unwrap().gateway.limits;
+        assert_eq!((limits.max_frame, limits.max_batch), (2_097_152, 1_000));
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "[gateway.limits]\nmax_bacth = 3\n").unwrap();
+        let error = load(Some(file.path()), [], Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("gateway.limits.max_bacth"), "{error}");
     }
 
     #[test]

@@ -126,7 +126,10 @@ impl Config {
     pub(crate) fn validate(&self) -> Result<NodeConfig, ConfigError> {
         let wrong = |message: String| Err(ConfigError(message));
         if self.cluster.bootstrap && !self.cluster.join.is_empty() {
-            return wrong("cluster.bootstrap and cluster.join exclude each other: a node founds a cluster or joins one".into());
+            return wrong(
+                "cluster.bootstrap and cluster.join exclude each other: a node founds a cluster or joins one"
+                    .into(),
+            );
         }
         let Listen { client, peer, admin } = self.listen;
         for (name, address) in [("client", client), ("peer", peer), ("admin", admin)] {
@@ -158,7 +161,8 @@ impl Config {
 
     fn node(&self) -> Result<NodeConfig, ConfigError> {
         let Cluster { shards, replicas, initial_nodes, .. } = self.cluster;
-        let shards = ShardCount::try_from(shards).map_err(|why| ConfigError(format!("cluster.shards: {why}")))?;
+        let shards =
+            ShardCount::try_from(shards).map_err(|why| ConfigError(format!("cluster.shards: {why}")))?;
         let start = match (self.cluster.bootstrap, self.cluster.join.is_empty()) {
             (true, _) => Start::Bootstrap { shards, replicas, initial_nodes },
             (false, false) => Start::Join { seeds: self.cluster.join.clone() },
@@ -170,7 +174,11 @@ impl Config {
             advertise: Advertise {
                 peer: self.advertise.peer.clone().unwrap_or_else(|| peer.to_string()),
                 client_url: self.advertise.client.clone().unwrap_or_else(|| format!("http://{client}")),
-                admin: self.advertise.admin.clone().or_else(|| (!admin.ip().is_unspecified()).then(|| admin.to_string())),
+                admin: self
+                    .advertise
+                    .admin
+                    .clone()
+                    .or_else(|| (!admin.ip().is_unspecified()).then(|| admin.to_string())),
             },
             zone: self.zone.clone(),
             weight: self.weight,

@@ -35,8 +35,7 @@ pub(crate) struct DevArgs {
 
 /// Runs the cluster until Ctrl-C.
 pub(crate) async fn run(args: DevArgs) -> Result<()> {
-    std::fs::create_dir_all(&args.data)
-        .with_context(|| format!("cannot create {}", args.data.display()))?;
+    std::fs::create_dir_all(&args.data).with_context(|| format!("cannot create {}", args.data.display()))?;
     let data = args.data.canonicalize()?;
     let plans: Vec<Plan> = (0..args.nodes).map(|k| Plan::new(k, &args, &data)).collect();
     for plan in &plans {
