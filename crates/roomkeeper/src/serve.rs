@@ -72,7 +72,7 @@ impl ServeError {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Say whether a node could serve with this configuration, and as what
-    Check(ServeArgs),
+    Check(Box<ServeArgs>),
     /// Print a configuration file with every key at its default, explained
     Default,
 }

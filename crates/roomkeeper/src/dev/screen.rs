@@ -27,7 +27,7 @@ pub(super) fn show(plans: &[Plan], children: &[Child], restart_after: Option<Dur
         "Ready: {url}\n\n\
          Try, in another terminal:\n\
          \x20 roomkeeper status --url {url}\n\
-         \x20 roomkeeper room publish hello '\"Hello, world\"' --url {url}\n\
+         \x20 roomkeeper room publish hello 'Hello, world' --url {url}\n\
          \x20 curl -iL {url}/v1/rooms/hello/messages\n\
          \x20 roomkeeper room tail hello --url {url}\n\
          \x20 kill -9 {victim}        (a node dies; its rooms go on elsewhere)\n"
