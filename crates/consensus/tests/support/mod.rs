@@ -1,5 +1,7 @@
 //! Nodes of one process, with real disks and a real transport on loopback.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot set up fails it")]
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -155,8 +155,7 @@ mod tests {
                 _ => out.push(prefix.to_owned()),
             }
         }
-        let mut full = Config::default();
-        full.zone = Some(String::new());
+        let mut full = Config { zone: Some(String::new()), ..Config::default() };
         full.advertise.client = Some(String::new());
         full.advertise.peer = Some(String::new());
         full.advertise.admin = Some(String::new());
