@@ -1,7 +1,7 @@
 //! Plain HTTP for a room: served where the room is.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -15,6 +15,9 @@ use crate::host::{Owner, Route};
 use crate::local::LocalRoom;
 use crate::relay::{Answer, Forwarded, Misdirected, RelayError};
 use crate::route::{Place, Way, owner_hint, place, relay_path};
+
+/// The owner answers by itself before that: a publish waits for its outcome for a minute at most.
+const OWNER_TIMEOUT: Duration = Duration::from_secs(70);
 
 /// A request that this node is to serve.
 pub(crate) struct Settled {
@@ -75,9 +78,7 @@ enum Asked {
 }
 
 async fn ask_owner(edge: &Edge, owner: &Owner, forwarded: &Forwarded) -> Asked {
-    // The owner answers by itself before that.
-    let timeout = edge.config.command_timeout + edge.config.hold;
-    match edge.relay.send(&owner.url, forwarded, timeout).await {
+    match edge.relay.send(&owner.url, forwarded, OWNER_TIMEOUT).await {
         Ok(Answer::Final(response)) => Asked::Answered(response),
         Ok(Answer::Misdirected(body)) => Asked::NotOwner(body),
         Err(error) => {

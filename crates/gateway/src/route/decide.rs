@@ -1,8 +1,7 @@
 //! What a node that does not own a room does with a request for it.
 
 /// What the client asked for with `?route=`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RouteMode {
     /// `307` to the owner.
     Redirect,

@@ -23,7 +23,7 @@ const UNIT_BYTES: usize = 4 << 10;
 /// What a command whose reply may be large takes besides: as many bytes as a history may have.
 const READ_UNITS: u32 = 64;
 
-/// The owner of a room as told to clients in JSON: shortest and longest time between heartbeats.
+/// Shortest and longest time between a client's heartbeats, milliseconds.
 const HEARTBEAT_MS: [u32; 2] = [3_500, 7_000];
 
 /// Something for the socket's writer. Small, as a queue of them allocates them by the block.
@@ -55,7 +55,7 @@ pub(crate) struct Conn {
     session: String,
     who: Mutex<Who>,
     /// Unbounded by type; in fact replies are bounded by `units`, relayed pushes by their own permits, and
-    /// the others by a few per room.
+    /// everything else by a few per room or per reply.
     out: UnboundedSender<Outgoing>,
     units: Arc<Semaphore>,
     subscriptions: AtomicU64,
@@ -135,8 +135,9 @@ impl Conn {
         self.send(Outgoing::Push(Box::new(push)));
     }
 
-    pub(crate) fn reply(&self, id: CommandId, result: Result<Reply, Error>) {
-        self.send(Outgoing::Reply(id, Box::new(result), None));
+    /// A last reply, to what is no command: a close frame follows.
+    pub(crate) fn refuse(&self, error: Error) {
+        self.send(Outgoing::Reply(0, Box::new(Err(error)), None));
     }
 
     /// The client gave a sign of life.

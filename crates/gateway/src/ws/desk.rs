@@ -34,10 +34,10 @@ where
     S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
 {
     let mut lane = Lane::of_room(conn.clone(), room);
-    let stop = conn.edge.stop.clone();
-    loop {
+    let stop = &conn.edge.stop;
+    while !stop.is_cancelled() {
         let flow = tokio::select! {
-            // In this order: a busy socket does not look at the others, and need not, as each command does.
+            // In this order: a busy socket need not look at the others, as that is done with each command.
             biased;
             input = inbox.next() => match input {
                 Input::Command(command, ticket) => match for_room(command, Some(lane.room())) {
@@ -55,16 +55,15 @@ where
                 Input::Refused => return ReadEnd::Closing,
             },
             event = lane.watch() => lane.react(event).await,
-            () = stop.cancelled() => {
-                lane.finish(LAST_OUTCOMES).await;
-                conn.send(Outgoing::Close(CloseCode::Draining, "the node stops"));
-                return ReadEnd::Closing;
-            }
+            () = stop.cancelled() => Flow::On,
         };
         if flow == Flow::End {
             return ReadEnd::Closing;
         }
     }
+    lane.finish(LAST_OUTCOMES).await;
+    conn.send(Outgoing::Close(CloseCode::Draining, "the node stops"));
+    ReadEnd::Closing
 }
 
 /// Serves a session socket's commands until its end.
@@ -188,8 +187,9 @@ impl Lanes {
 
 /// A lane of a session socket: ends with the socket, or after a leave that leaves nothing behind.
 async fn run_lane(mut lane: Lane, mut commands: UnboundedReceiver<(Command, Ticket)>) {
-    let stop = lane.stopping();
-    loop {
+    let stop = lane.stop().clone();
+    // Commands come first below, so a busy lane would not hear of it.
+    while !stop.is_cancelled() {
         tokio::select! {
             biased;
             command = commands.recv() => match command {
@@ -206,12 +206,10 @@ async fn run_lane(mut lane: Lane, mut commands: UnboundedReceiver<(Command, Tick
             event = lane.watch() => {
                 lane.react(event).await;
             }
-            () = stop.cancelled() => {
-                lane.finish(LAST_OUTCOMES).await;
-                return;
-            }
+            () = stop.cancelled() => {}
         }
     }
+    lane.finish(LAST_OUTCOMES).await;
 }
 
 #[cfg(test)]

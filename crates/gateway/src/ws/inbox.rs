@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use roomkeeper_protocol::{CloseCode, Command, Error, ErrorCode, Frame, Request};
+use roomkeeper_protocol::{CloseCode, Command, DecodeError, Error, ErrorCode, Frame, Request};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -14,8 +14,8 @@ use super::conn::{Conn, Outgoing, Ticket, units};
 pub(crate) struct Inbox<S> {
     stream: S,
     conn: Arc<Conn>,
-    /// Decoded, but not admitted yet, with the units it takes.
-    parked: Option<(Request, u32)>,
+    /// Read, but not admitted yet, with the units it takes.
+    parked: Option<(Result<Request, DecodeError>, u32)>,
 }
 
 /// What a socket brought.
@@ -43,8 +43,11 @@ where
         loop {
             if let Some((_, units)) = &self.parked {
                 let permit = self.conn.admit(*units).await;
-                if let Some((Request { id, command }, _)) = self.parked.take() {
-                    return Input::Command(command, Ticket::new(id, self.conn.clone(), permit));
+                let ticket = |id| Ticket::new(id, self.conn.clone(), permit);
+                match self.parked.take() {
+                    Some((Ok(Request { id, command }), _)) => return Input::Command(command, ticket(id)),
+                    Some((Err(refused), _)) => ticket(refused.id).answer(Err(refused.error)),
+                    None => {}
                 }
             }
             let Some(message) = self.stream.next().await else { return Input::Gone };
@@ -61,20 +64,16 @@ where
     }
 
     fn read(&mut self, frame: &Frame) {
-        match self.conn.codec.decode_request(frame, &self.conn.edge.config.limits) {
-            Ok(request) => {
-                let reads = matches!(request.command, Command::History(_) | Command::Rooms(_));
-                let units = units(frame.bytes().len(), reads);
-                self.parked = Some((request, units));
-            }
-            Err(refused) => self.conn.reply(refused.id, Err(refused.error)),
-        }
+        let request = self.conn.codec.decode_request(frame, &self.conn.edge.config.limits);
+        let command = request.as_ref().ok().map(|request| &request.command);
+        let reads = matches!(command, Some(Command::History(_) | Command::Rooms(_)));
+        self.parked = Some((request, units(frame.bytes().len(), reads)));
     }
 
     fn fail(&self, error: &tungstenite::Error) -> Input {
         let Some(refusal) = Refusal::of(error) else { return Input::Gone };
         tracing::debug!(%error, "a socket is refused");
-        self.conn.reply(0, Err(refusal.error));
+        self.conn.refuse(refusal.error);
         self.conn.send(Outgoing::Close(refusal.close, refusal.reason));
         Input::Refused
     }

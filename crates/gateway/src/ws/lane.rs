@@ -98,7 +98,7 @@ impl Lane {
 
     /// Whether nothing would be lost with the lane.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.joined && self.life.is_none() && !self.window.is_fenced() && self.armed.is_none()
+        !self.joined && self.life.is_none() && self.window.is_clear()
     }
 
     /// Carries out a command about the room. Returns when the next one may be: publishes are then still
@@ -107,17 +107,18 @@ impl Lane {
         if self.is_over() {
             if self.upstreams.is_none() {
                 ticket.answer(Err(failure::no_owner()));
-                return self.lose().await;
+                return Box::pin(self.lose()).await;
             }
-            self.lose().await;
+            Box::pin(self.lose()).await;
         }
         match command {
             Command::Publish(publish) => self.publish(publish, ticket).await,
-            Command::Join(join) => self.join(join, ticket).await,
-            Command::Leave(_) => self.leave(ticket).await,
-            other => self.ask(other, ticket).await,
+            // Boxed, as are the other rare ones: an idle socket's task is as large as its largest future.
+            Command::Join(join) => Box::pin(self.join(join, ticket)).await,
+            Command::Leave(_) => Box::pin(self.leave(ticket)).await,
+            other => Box::pin(self.ask(other, ticket)).await,
         }
-        if self.is_over() { self.lose().await } else { Flow::On }
+        if self.is_over() { Box::pin(self.lose()).await } else { Flow::On }
     }
 
     /// Whether the seat is to be given up: it is lost, or a publish ended unknown.
@@ -158,7 +159,7 @@ impl Lane {
                 return Flow::On;
             }
         }
-        self.lose().await
+        Box::pin(self.lose()).await
     }
 
     /// Waits for the outcomes that are under way, `longest` at most; what is not there by then is unknown.
@@ -168,8 +169,8 @@ impl Lane {
     }
 
     /// Cancelled when the node stops.
-    pub(crate) fn stopping(&self) -> CancellationToken {
-        self.conn.edge.stop.clone()
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.conn.edge.stop
     }
 
     async fn publish(&mut self, publish: Publish, ticket: Ticket) {
@@ -263,9 +264,13 @@ impl Lane {
     /// # Errors
     /// `unavailable`: nowhere for now.
     async fn take_seat(&mut self, stale: Option<Epoch>, deadline: Instant) -> Result<(), Error> {
-        if self.seat.is_some() {
-            return Ok(());
+        match self.seat {
+            Some(_) => Ok(()),
+            None => Box::pin(self.find_seat(stale, deadline)).await,
         }
+    }
+
+    async fn find_seat(&mut self, stale: Option<Epoch>, deadline: Instant) -> Result<(), Error> {
         let Some(upstreams) = &self.upstreams else { return Err(failure::no_owner()) };
         let edge = &self.conn.edge;
         let shard = edge.host.shard_of(&self.room);

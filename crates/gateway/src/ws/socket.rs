@@ -103,7 +103,8 @@ async fn linger(mut tcp: TcpStream) {
     if tcp.shutdown().await.is_err() {
         return;
     }
-    let mut scratch = [0; 4096];
+    // Not in the future, which every socket's task has room for from its beginning.
+    let mut scratch = vec![0; 4096];
     let mut left = LINGER_BYTES;
     while left > 0 {
         match tcp.read(&mut scratch).await {

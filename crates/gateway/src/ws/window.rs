@@ -56,6 +56,12 @@ impl Window {
         self.state.lock().fenced
     }
 
+    /// Whether nothing is under way and anything is taken.
+    pub(crate) fn is_clear(&self) -> bool {
+        let state = self.state.lock();
+        !state.fenced && state.pending.is_empty()
+    }
+
     /// Resolves when the window is fenced.
     pub(crate) async fn fenced(&self) {
         self.until(|state| state.fenced).await;

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod common;
+mod limits;
 mod moved;
 mod rest;
 mod room_socket;
