@@ -26,7 +26,7 @@ const DIFFERENT: i32 = 1;
 const NOT_PLAYED: i32 = 2;
 
 fn log_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/logs/ubuntu-2008-04-20.txt")
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("../examples/logs/ubuntu-2008-04-20.txt")
 }
 
 fn room(prefix: &str) -> RoomName {
