@@ -12,6 +12,7 @@ mod config;
 mod error;
 
 // The handle, and what it shows.
+mod events;
 mod map;
 mod node;
 mod observer;
@@ -37,6 +38,7 @@ mod versioned;
 
 pub use config::{Advertise, ConfigError, NodeConfig, Start, Tuning};
 pub use error::StartError;
+pub use events::{Event, EventKind, Recorded};
 pub use identity::Identity;
 pub use map::{ClusterMap, NodeEntry, ReplicaEntry, ShardEntry};
 pub use node::Node;

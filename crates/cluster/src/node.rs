@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::Observer;
 use crate::config::Tuning;
 use crate::datadir::DataDir;
+use crate::events::{Events, Recorded};
 use crate::identity::{Identity, StoredIdentity};
 use crate::map::ClusterMap;
 use crate::meta::NodeSpec;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) table: Table,
     pub(crate) announcer: Announcer,
     pub(crate) liveness: Liveness,
+    pub(crate) events: Events,
     pub(crate) observer: Arc<dyn Observer>,
     /// Woken when this node becomes the owner of a shard: it may be a shard's first.
     pub(crate) births: Notify,
@@ -122,6 +124,12 @@ impl Node {
     #[must_use]
     pub fn map(&self) -> ClusterMap {
         self.shared.map()
+    }
+
+    /// What happened to ownership and replicas here, after the event of this number (0: all that is kept).
+    #[must_use]
+    pub fn events(&self, after: u64) -> Vec<Recorded> {
+        self.shared.events.after(after)
     }
 
     /// Ready: meta has a quorum, and an owner is known of every shard.

@@ -89,6 +89,7 @@ fn assemble(
         announcer: Announcer::default(),
         liveness: Liveness::default(),
         births: tokio::sync::Notify::new(),
+        events: crate::events::Events::default(),
         tasks: Tasks::default(),
         failure: Failure::default(),
         serving: parking_lot::Mutex::default(),

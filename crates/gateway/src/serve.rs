@@ -43,19 +43,20 @@ impl Gateway {
         http::admin(self.edge.clone())
     }
 
-    /// Serves operators until `shutdown`: [`Gateway::admin`] alone.
+    /// Serves operators until `shutdown`: [`Gateway::admin`] and what the binary adds.
     ///
     /// # Errors
     /// The listener cannot be used.
     pub fn serve_admin<S>(
         &self,
         listener: TcpListener,
+        added: Router,
         shutdown: S,
     ) -> impl Future<Output = io::Result<()>> + use<S>
     where
         S: Future<Output = ()> + Send + 'static,
     {
-        let router = self.admin();
+        let router = self.admin().merge(added);
         async move { axum::serve(listener, router).with_graceful_shutdown(shutdown).await }
     }
 

@@ -1,5 +1,6 @@
 //! `roomkeeper`: a node, a cluster on one machine, and the tools around them.
 
+mod admin;
 mod bench;
 mod cli;
 mod config;

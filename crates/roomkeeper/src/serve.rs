@@ -185,7 +185,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
     tracing::info!(node = %identity.node, cluster = %identity.cluster, url = identity.client_url, "serving");
 
     let gateway = Gateway::new(node.clone(), hub, config.gateway.clone());
-    let serving_admin = gateway.serve_admin(admin, stop.clone().cancelled_owned());
+    let serving_admin =
+        gateway.serve_admin(admin, crate::admin::router(node.clone()), stop.clone().cancelled_owned());
     let serving = gateway.serve(client, stop.clone().cancelled_owned());
     let failure = {
         let (node, stop) = (node.clone(), stop.clone());

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomkeeper_consensus::{Role, Status};
-use roomkeeper_types::Epoch;
+use roomkeeper_types::{Epoch, NodeId};
 
 use super::ownership::claim;
 use super::{LocalShard, Ownership};
+use crate::events::{Event, EventKind};
 use crate::node::Shared;
 use crate::peer::Fact;
 
@@ -20,6 +21,8 @@ const LEADER_TICK: Duration = Duration::from_millis(50);
 pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>) {
     let mut changes = local.group.watch();
     let mut held: Option<Ownership> = None;
+    // Who was heard to lead before this node does.
+    let mut former_owner = None;
     loop {
         // Marked as seen before the status is read: a later change wakes again.
         changes.mark_unchanged();
@@ -30,6 +33,8 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
             break;
         }
         tell_router(&shared, &local, &status);
+        let me = shared.identity.node;
+        former_owner = status.leader.map(|leader| leader.node).filter(|node| *node != me).or(former_owner);
         let claim = claim(&status, Instant::now(), shared.tuning.quorum_age_max);
         held = match (held.take(), claim) {
             (Some(ownership), Some((epoch, until)))
@@ -40,9 +45,9 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
             }
             (former, claim) => {
                 if let Some(former) = former {
-                    give_up(&shared, &former);
+                    give_up(&shared, &former, why_over(&status));
                 }
-                claim.and_then(|claim| take(&shared, &local, claim))
+                claim.and_then(|claim| take(&shared, &local, claim, former_owner.take()))
             }
         };
         let pause = match claim {
@@ -57,7 +62,7 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
         }
     }
     if let Some(held) = held {
-        give_up(&shared, &held);
+        give_up(&shared, &held, "the node stops");
     }
 }
 
@@ -69,7 +74,12 @@ fn tell_router(shared: &Shared, local: &LocalShard, status: &Status) {
     };
 }
 
-fn take(shared: &Arc<Shared>, local: &LocalShard, claim: (Epoch, Instant)) -> Option<Ownership> {
+fn take(
+    shared: &Arc<Shared>,
+    local: &LocalShard,
+    claim: (Epoch, Instant),
+    from: Option<NodeId>,
+) -> Option<Ownership> {
     let (shard, epoch) = (local.shard, claim.0);
     let group = Arc::new(local.group.clone());
     let store = local.group.store().clone();
@@ -83,13 +93,24 @@ fn take(shared: &Arc<Shared>, local: &LocalShard, claim: (Epoch, Instant)) -> Op
     shared.tasks.spawn(batcher.run());
     shared.announcer.announce(Fact { shard, epoch, owner: me });
     shared.births.notify_one();
-    tracing::info!(%shard, %epoch, "ownership begins");
+    let reason = if from.is_some() { "elected" } else { "elected, no other owner was known" };
+    let event = Event::of(EventKind::Election, shard, epoch, reason);
+    shared.events.record(Event { from, to: Some(me), ..event });
     Some(ownership)
 }
 
-fn give_up(shared: &Shared, ownership: &Ownership) {
+fn why_over(status: &Status) -> &'static str {
+    match status.role {
+        Role::Leader if status.term_applied => "no quorum was heard for too long",
+        Role::Leader => "elected again, in a higher epoch",
+        _ => "another replica leads or is being elected",
+    }
+}
+
+fn give_up(shared: &Shared, ownership: &Ownership, reason: &str) {
     let (shard, epoch) = (ownership.shard(), ownership.epoch());
     ownership.end();
     shared.table.release(shard, epoch);
-    tracing::info!(%shard, %epoch, "ownership ends");
+    let event = Event::of(EventKind::StepDown, shard, epoch, reason);
+    shared.events.record(Event { from: Some(shared.identity.node), ..event });
 }
