@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt};
 use openraft::raft::StreamAppendResult;
 use roomkeeper_types::NodeId;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -18,6 +18,10 @@ use crate::GroupId;
 use crate::registry::{Local, Registry};
 use crate::wire::pb::{self, Envelope, peer_server};
 use crate::wire::{self, Body};
+
+/// Requests of one pipe, appends of streams aside, that may be worked on at once. Beyond that the pipe is not
+/// read, so that its caller waits.
+const ANSWERING: usize = 256;
 
 /// Append requests of one stream that may wait for Raft. The caller has at most 64 in flight.
 const APPEND_QUEUE: usize = 128;
@@ -87,6 +91,7 @@ impl peer_server::Peer for PeerServer {
             server: self.clone(),
             out,
             appends: HashMap::new(),
+            answering: Arc::new(Semaphore::new(ANSWERING)),
             incoming: Arc::new(Incoming::new(self.scratch.clone())),
         };
         tokio::spawn(serving.run(request.into_inner()));
@@ -101,6 +106,7 @@ struct Serving {
     out: Out,
     /// Append streams by group and number.
     appends: HashMap<(u32, u64), mpsc::Sender<(u64, pb::Append)>>,
+    answering: Arc<Semaphore>,
     incoming: Arc<Incoming>,
 }
 
@@ -130,13 +136,14 @@ impl Serving {
             Some(Body::Append(append)) if append.stream != 0 => self.append(call, group, to, append).await,
             Some(Body::AppendEnd(end)) => drop(self.appends.remove(&(group, end.stream))),
             Some(body) => {
-                // Everything else is answered by a task of its own: a slow answer holds nobody up. Callers
-                // bound how many they have open.
+                // Everything else is answered by a task of its own: a slow answer holds nobody up.
+                let Ok(place) = self.answering.clone().acquire_owned().await else { return };
                 let (server, from) = (self.server.clone(), self.from);
                 let (out, incoming) = (self.out.clone(), self.incoming.clone());
                 tokio::spawn(async move {
                     let answer = server.answer(from, &incoming, group, to, body).await;
                     send(&out, call, answer).await;
+                    drop(place);
                 });
             }
             None => send(&self.out, call, Err("a request without content".to_owned())).await,
