@@ -1,4 +1,12 @@
 //! What clients did and saw, and what was done to the cluster meanwhile.
+//!
+//! [`event`] is the format, one JSON line per event; [`Recorder`] writes it while it happens.
+
+pub mod event;
+mod recorder;
+
+pub use event::{At, Event, Gate, Id, Phase, RunInfo};
+pub use recorder::{FILE, Recorder};
 
 use std::fmt;
 
