@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use roomkeeper_consensus::{GroupError, PeerError};
+use roomkeeper_consensus::{GroupError, OpenError, PeerError};
 use roomkeeper_types::{ClusterId, NodeId};
 
 use crate::config::ConfigError;
@@ -105,6 +105,9 @@ pub enum StartError {
     /// The meta group's replica could not be started.
     #[error("the meta group cannot be started: {0}")]
     Meta(#[from] GroupError),
+    /// The same, because of what is on its disk.
+    #[error("the replica of meta cannot be opened: {0}")]
+    MetaReplica(#[from] OpenError),
     /// The transport to peers failed in a way that does not pass.
     #[error(transparent)]
     Peer(#[from] PeerError),

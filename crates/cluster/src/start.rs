@@ -54,7 +54,7 @@ impl Node {
         check_log(&identity, &dir).await?;
         tracing::info!(cluster = %identity.cluster, node = %identity.node, "starting");
 
-        let (shared, states) = assemble(config.clone(), identity, dir, observer)?;
+        let (shared, states) = assemble(config.clone(), identity, dir, observer).await?;
         match shared.bring_up(&config, listener, states).await {
             Ok(()) => Ok(Self { shared }),
             Err(error) => {
@@ -66,7 +66,7 @@ impl Node {
 }
 
 /// All parts of the node; nothing runs yet.
-fn assemble(
+async fn assemble(
     config: NodeConfig,
     identity: StoredIdentity,
     dir: DataDir,
@@ -77,7 +77,8 @@ fn assemble(
     let secret = config.secret.clone();
     let settings = Settings { identity: PeerIdentity { cluster, node, secret }, scratch: dir.scratch() };
     let consensus = Consensus::new(settings, dir.log.clone(), dir.data.clone(), handler.clone())
-        .map_err(|source| StartError::DataDir { path: dir.scratch(), source })?;
+        .await
+        .map_err(|source| StartError::DataDir { path: dir.path().to_owned(), source })?;
     let (states, seen) = watch::channel(Arc::default());
     let shared = Arc::new(Shared {
         shown: Identity { cluster, node, client_url: config.advertise.client_url.clone() },

@@ -14,6 +14,7 @@ mod node;
 mod peer;
 mod raft_types;
 mod registry;
+mod removal;
 mod snapshot;
 #[cfg(test)]
 mod suite_test;
@@ -21,5 +22,5 @@ mod wire;
 
 pub use group::{Group, GroupError, GroupId, Member, ProposeError, Role, Status};
 pub use machine::{Committed, Machine, Reply, Run};
-pub use node::{Consensus, Settings, Timing};
+pub use node::{Consensus, OpenError, Settings, Timing};
 pub use peer::{PeerError, PeerHandler, PeerIdentity, ask_address};

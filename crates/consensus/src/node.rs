@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::{Config, Raft, SnapshotPolicy};
-use roomkeeper_storage::{DataStore, LogEngine};
+use roomkeeper_storage::{DataStore, Error as StorageError, LogEngine};
 use roomkeeper_types::{Epoch, NodeId, ReplicaId};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use crate::machine::{Machine, MachineAdapter};
 use crate::network::Network;
 use crate::peer::{Lane, Links, MAX_MESSAGE, PeerError, PeerHandler, PeerIdentity, PeerServer};
 use crate::registry::{Local, Registry};
+use crate::removal;
 use crate::wire::{Body, pb};
 use crate::{Group, GroupError, GroupId};
 
@@ -43,6 +44,44 @@ pub struct Settings {
     pub scratch: PathBuf,
 }
 
+/// A replica could not be started.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// Its log or rows are damaged, or less than what it once had on disk. It must neither vote nor be filled as its
+    /// former self: the group needs another replica in its place, and this one is to be removed.
+    #[error("{replica} is in quarantine: {reason}")]
+    Quarantined {
+        /// The replica.
+        replica: ReplicaId,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It was removed from this node and never comes back.
+    #[error("{0} was removed from this node")]
+    Removed(ReplicaId),
+    /// The disk or Raft failed otherwise: this node cannot go on.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl OpenError {
+    fn of(replica: ReplicaId, error: StorageError) -> Self {
+        match error {
+            StorageError::Tombstoned(_) => Self::Removed(replica),
+            StorageError::Corrupt { .. } => Self::quarantined(replica, error),
+            other => Self::failed(other),
+        }
+    }
+
+    fn quarantined(replica: ReplicaId, reason: impl std::fmt::Display) -> Self {
+        Self::Quarantined { replica, reason: reason.to_string() }
+    }
+
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
 /// A node's share of consensus. Cheap to clone.
 #[derive(Clone)]
 pub struct Consensus {
@@ -56,16 +95,18 @@ pub struct Consensus {
 }
 
 impl Consensus {
-    /// Over the node's databases. Nothing runs until [`Consensus::serve`] and [`Consensus::open`].
+    /// Over the node's databases. Finishes removals that a crash cut off; nothing runs until
+    /// [`Consensus::serve`] and [`Consensus::open`].
     ///
     /// # Errors
-    /// The scratch folder cannot be emptied.
-    pub fn new(
+    /// The scratch folder cannot be emptied, or a removal cannot be finished.
+    pub async fn new(
         settings: Settings,
         log: LogEngine,
         data: DataStore,
         handler: Arc<dyn PeerHandler>,
     ) -> std::io::Result<Self> {
+        removal::finish(&log, &data).await?;
         if settings.scratch.exists() {
             std::fs::remove_dir_all(&settings.scratch)?;
         }
@@ -108,30 +149,46 @@ impl Consensus {
     /// Starts this node's replica of a group, from what is on disk (nothing, for a new one).
     ///
     /// # Errors
-    /// The replica's log or rows cannot be read, or contradict each other: rows without any log mean that the
-    /// log was lost, and with it what this replica voted.
+    /// [`OpenError::Quarantined`] when what is on disk is not all that the replica once had, or cannot be read.
     pub async fn open(
         &self,
         group: GroupId,
         replica: ReplicaId,
         timing: Timing,
         machine: impl Machine,
-    ) -> Result<Group, GroupError> {
-        let config = raft_config(group, timing).validate().map_err(GroupError::of)?;
-        let log = LogStore::new(self.log.group(replica).map_err(GroupError::of)?);
-        let store = self.data.replica(replica).map_err(GroupError::of)?;
+    ) -> Result<Group, OpenError> {
+        let config = raft_config(group, timing).validate().map_err(OpenError::failed)?;
+        // First: it refuses a replica that was removed.
+        let store = self.data.replica(replica).map_err(|error| OpenError::of(replica, error))?;
+        let log = LogStore::new(self.log.group(replica).map_err(|error| OpenError::of(replica, error))?);
         let (epoch, applied_epoch) = watch::channel(Epoch(0));
-        let machine = MachineAdapter::open(Box::new(machine), store.clone(), self.scratch.clone(), epoch);
-        let machine = machine.map_err(GroupError::of)?;
+        let machine = MachineAdapter::open(Box::new(machine), store.clone(), self.scratch.clone(), epoch)
+            .map_err(|error| OpenError::quarantined(replica, error))?;
         if machine.has_applied() && log.is_pristine() {
-            let lost = format!("{replica} of {group} has rows but no log: it lost its log and must not vote");
-            return Err(GroupError(lost));
+            return Err(OpenError::quarantined(replica, "it has rows but no log: it lost its log"));
         }
         let network = Network { group, links: self.links.clone(), scratch: self.scratch.clone() };
         let raft = Raft::new(replica.0, Arc::new(config), network, log, machine).await;
-        let raft = raft.map_err(GroupError::of)?;
+        let raft = raft.map_err(OpenError::failed)?;
         self.registry.insert(group, Local { replica, raft: raft.clone(), store: store.clone() });
         Ok(Group::new(group, replica, raft, store, applied_epoch))
+    }
+
+    /// Removes this node's replica of a group for good: stops it if it runs, then its store goes behind a synced
+    /// tombstone, then its log. A crash in between is finished by the next [`Consensus::new`]; a replica that was
+    /// removed is never opened again. May be called again, and for a replica that cannot be opened.
+    ///
+    /// Not while the replica is being opened.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub async fn remove(&self, group: GroupId, replica: ReplicaId) -> Result<(), GroupError> {
+        if let Some(local) = self.registry.take_replica(group, replica)
+            && let Err(error) = local.raft.shutdown().await
+        {
+            tracing::warn!(%replica, %error, "replica did not stop in order");
+        }
+        removal::remove(&self.log, &self.data, replica).await.map_err(GroupError::of)
     }
 
     /// Asks a node; the answer is what its handler returned.

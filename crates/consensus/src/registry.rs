@@ -37,6 +37,13 @@ impl Registry {
         self.0.read().values().cloned().collect()
     }
 
+    /// Takes out this replica, if it is the group's.
+    pub(crate) fn take_replica(&self, group: GroupId, replica: ReplicaId) -> Option<Local> {
+        let mut locals = self.0.write();
+        let same = locals.get(&group).is_some_and(|local| local.replica == replica);
+        if same { locals.remove(&group) } else { None }
+    }
+
     /// Takes out all, for shutdown.
     pub(crate) fn take(&self) -> Vec<Local> {
         self.0.write().drain().map(|(_, local)| local).collect()

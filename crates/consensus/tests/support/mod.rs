@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
 use roomkeeper_consensus::{
-    Committed, Consensus, Group, GroupError, GroupId, Machine, Member, PeerHandler, PeerIdentity, Reply,
-    Role, Run, Settings, Timing,
+    Committed, Consensus, Group, GroupId, Machine, Member, OpenError, PeerHandler, PeerIdentity, Reply, Role,
+    Run, Settings, Timing,
 };
 use roomkeeper_room::{RowsError, Write};
 use roomkeeper_storage::{DataStore, LogEngine, ReplicaStore};
@@ -127,12 +127,7 @@ impl Cluster {
         self.try_start(dir, node, replica).await.unwrap()
     }
 
-    pub(crate) async fn try_start(
-        &self,
-        dir: &Path,
-        node: u32,
-        replica: u64,
-    ) -> Result<TestNode, GroupError> {
+    pub(crate) async fn try_start(&self, dir: &Path, node: u32, replica: u64) -> Result<TestNode, OpenError> {
         let member = Member { replica: ReplicaId(replica), node: NodeId(node) };
         std::fs::create_dir_all(dir).unwrap();
         let log = LogEngine::open(&dir.join("log")).unwrap();
@@ -144,7 +139,7 @@ impl Cluster {
             PeerIdentity { cluster: self.cluster, node: member.node, secret: Some("secret".to_owned()) };
         let settings = Settings { identity, scratch: dir.join("scratch") };
         let handler = Arc::new(Handler(self.directory.clone()));
-        let consensus = Consensus::new(settings, log, data, handler).unwrap();
+        let consensus = Consensus::new(settings, log, data, handler).await.unwrap();
         let serving = tokio::spawn({
             let consensus = consensus.clone();
             async move { consensus.serve(listener).await.unwrap() }
