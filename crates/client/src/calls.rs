@@ -165,6 +165,11 @@ impl<W> Calls<W> {
         self.sent.iter().chain(&self.outbox).any(Outgoing::is_call)
     }
 
+    /// Whether something was sent on this connection that is not answered yet.
+    pub(crate) fn any_sent(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
     fn position(&self, id: CommandId) -> Option<usize> {
         // Answers come in order but for the odd slow one: nearly always the first.
         match self.sent.front() {

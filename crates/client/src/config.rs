@@ -56,6 +56,9 @@ pub struct ClientConfig {
     pub handshake_timeout: Duration,
     /// A server that sends nothing for this long, not even the answer to a ping, counts as gone.
     pub idle_timeout: Duration,
+    /// The same while calls wait for an answer: then a stopped owner must not cost more than its failover.
+    /// A server that answers the ping may take longer over the calls.
+    pub answer_timeout: Duration,
     /// Redirects followed in a row before the client goes back to the seeds.
     pub hops_max: usize,
 }
@@ -74,6 +77,7 @@ impl ClientConfig {
             connect_timeout: Duration::from_secs(2),
             handshake_timeout: Duration::from_secs(7),
             idle_timeout: Duration::from_secs(8),
+            answer_timeout: Duration::from_millis(800),
             hops_max: 4,
         }
     }

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderMap, Response, StatusCode};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::link::{Link, socket_config};
-use crate::targets::as_socket;
+use crate::targets::{as_socket, origin};
 use crate::{ClientConfig, Error, Metrics};
 
 /// Longest wait that a server can ask for with `Retry-After`.
@@ -38,15 +38,15 @@ pub(crate) async fn dial(
     let mut url = socket_url(base, room, config);
     for _ in 0..=config.hops_max {
         match handshake(config, &url).await? {
-            Answer::Open(ws) => return Ok(Link::new(*ws, config.codec, place(&url))),
+            Answer::Open(ws) => return Ok(Link::new(*ws, config.codec, origin(&url))),
             Answer::Elsewhere(next) => {
-                tracing::debug!(room = %room, from = %place(&url), to = %place(&next), "redirected");
+                tracing::debug!(room = %room, from = %origin(&url), to = %origin(&next), "redirected");
                 metrics.redirected();
                 url = next;
             }
         }
     }
-    Err(Error::TooManyRedirects { hops: config.hops_max, url: place(&url) })
+    Err(Error::TooManyRedirects { hops: config.hops_max, url: origin(&url) })
 }
 
 fn socket_url(base: &Url, room: &RoomName, config: &ClientConfig) -> Url {
@@ -69,8 +69,8 @@ async fn handshake(config: &ClientConfig, url: &Url) -> Result<Answer, Error> {
     match timeout(config.handshake_timeout, upgrade).await {
         Ok(Ok((ws, _))) => Ok(Answer::Open(Box::new(ws))),
         Ok(Err(WsError::Http(response))) => refusal(url, &response),
-        Ok(Err(WsError::Io(error))) => Err(Error::unreachable(place(url), error)),
-        Ok(Err(error)) => Err(Error::disconnected(place(url), error)),
+        Ok(Err(WsError::Io(error))) => Err(Error::unreachable(origin(url), error)),
+        Ok(Err(error)) => Err(Error::disconnected(origin(url), error)),
         Err(_) => Err(late(url, "the handshake was not answered", config.handshake_timeout)),
     }
 }
@@ -80,11 +80,11 @@ async fn connect(config: &ClientConfig, url: &Url) -> Result<TcpStream, Error> {
     let port = url.port_or_known_default().unwrap_or(80);
     let stream = match timeout(config.connect_timeout, TcpStream::connect((host, port))).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(Error::unreachable(place(url), error)),
+        Ok(Err(error)) => return Err(Error::unreachable(origin(url), error)),
         Err(_) => return Err(late(url, "no connection", config.connect_timeout)),
     };
     // Batches are flushed as wholes: waiting for more would only delay them.
-    stream.set_nodelay(true).map_err(|error| Error::unreachable(place(url), error))?;
+    stream.set_nodelay(true).map_err(|error| Error::unreachable(origin(url), error))?;
     Ok(stream)
 }
 
@@ -104,11 +104,11 @@ fn refusal(url: &Url, response: &Response<Option<Vec<u8>>>) -> Result<Answer, Er
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
     let message = String::from_utf8_lossy(body).into_owned();
-    Err(Error::Refused { url: place(url), status: status.as_u16(), message, retry_after })
+    Err(Error::Refused { url: origin(url), status: status.as_u16(), message, retry_after })
 }
 
 fn location(url: &Url, headers: &HeaderMap) -> Result<Url, Error> {
-    let unreadable = |reason: String| Error::Unreadable { url: place(url), reason };
+    let unreadable = |reason: String| Error::Unreadable { url: origin(url), reason };
     let text = headers
         .get(LOCATION)
         .and_then(|value| value.to_str().ok())
@@ -120,14 +120,9 @@ fn location(url: &Url, headers: &HeaderMap) -> Result<Url, Error> {
     }
 }
 
-/// A node, for messages to people.
-fn place(url: &Url) -> String {
-    format!("http://{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(80))
-}
-
 fn late(url: &Url, what: &str, after: Duration) -> Error {
     let text = format!("{what} within {after:?}");
-    Error::unreachable(place(url), std::io::Error::new(std::io::ErrorKind::TimedOut, text))
+    Error::unreachable(origin(url), std::io::Error::new(std::io::ErrorKind::TimedOut, text))
 }
 
 #[cfg(test)]

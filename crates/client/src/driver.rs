@@ -15,14 +15,16 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use crate::backoff::Backoff;
 use crate::dial::dial;
 use crate::handle::{Handle, Op, Waiter};
+use crate::hedge::hedge;
 use crate::link::{Io, Link};
 use crate::outlet::{Outlet, Reader};
 use crate::session::{Effect, Session};
+use crate::silence::{Silence, Verdict};
 use crate::targets::Targets;
 use crate::{ClientConfig, Error, Metrics};
 
 /// Between two looks at deadlines and at the silence of a server.
-const TICK: Duration = Duration::from_millis(200);
+const TICK: Duration = Duration::from_millis(100);
 /// Calls taken, and frames read, before the other gets its turn.
 const BATCH: usize = 256;
 
@@ -131,10 +133,15 @@ impl Driver {
     /// Waits, then opens a socket to the next node; `None` if nobody needs it any more.
     async fn connect(&mut self, wait: Duration) -> Result<Option<Link>, Error> {
         let base = self.targets.next().ok_or(Error::NoUrl)?;
+        let other = self.targets.peek(&base);
         let (config, metrics, room) = (self.config.clone(), self.metrics.clone(), self.room.clone());
         let dialing = async move {
             sleep(wait).await;
-            dial(&config, &metrics, &base, &room).await
+            let first = dial(&config, &metrics, &base, &room);
+            match &other {
+                Some(other) => hedge(first, dial(&config, &metrics, other, &room)).await,
+                None => first.await,
+            }
         };
         let mut dialing = pin!(dialing);
         loop {
@@ -157,7 +164,7 @@ impl Driver {
         self.sockets += 1;
         self.session.connected();
         self.metrics.republished(self.session.take_republished());
-        let mut heard = Instant::now();
+        let mut silence = Silence::new(&self.config, Instant::now());
         loop {
             if let Err(error) = self.transmit(&mut link) {
                 return Outcome::Reconnect(error, None);
@@ -176,16 +183,22 @@ impl Driver {
                 biased;
                 now = self.tick.tick() => {
                     self.session.expire(now);
-                    // A socket that is not read says nothing about its server.
-                    let silence = if read { now.duration_since(heard) } else { Duration::ZERO };
-                    if let Err(error) = check_silence(&mut link, silence, self.config.idle_timeout) {
+                    if !read {
+                        // A socket that is not read says nothing about its server.
+                        silence.heard(now);
+                    }
+                    let verdict = silence.look(now, self.session.awaits_answer());
+                    if let Err(error) = act_on(verdict, &mut link) {
                         return Outcome::Reconnect(error, None);
                     }
                 }
                 reader = self.outlet.changed() => self.read_by(reader),
                 io = link.io(read) => {
-                    heard = Instant::now();
-                    if let Some(outcome) = self.arrived(&mut link, io, heard) {
+                    let now = Instant::now();
+                    if !matches!(io, Ok(Io::Writable)) {
+                        silence.heard(now);
+                    }
+                    if let Some(outcome) = self.arrived(&mut link, io, now) {
                         return outcome;
                     }
                     self.take_ready();
@@ -207,19 +220,24 @@ impl Driver {
             _ => Duration::ZERO,
         };
         let jitter = self.backoff.next(&mut rand::rng()).max(asked);
+        if let Error::Disconnected { url, .. } | Error::Unreachable { url, .. } = &error {
+            self.targets.failed(url);
+        }
         self.session.disconnected(error);
-        let Some(OwnerHint { url: Some(url), retry_after_ms, .. }) = hint else { return jitter };
+        let Some(OwnerHint { url, retry_after_ms, .. }) = hint else { return jitter };
+        let asked = Duration::from_millis(retry_after_ms.into());
+        // It moved, but nobody knows where to.
+        let Some(url) = url else { return jitter.max(asked) };
         self.hints += 1;
         if self.hints > self.config.hops_max {
             // Two nodes that name each other: back to the seeds.
-            return jitter;
+            return jitter.max(asked);
         }
         if let Err(error) = self.targets.learn(&url) {
             tracing::warn!(room = %self.room, %error, "the owner's address is unusable");
             return jitter;
         }
         self.metrics.redirected();
-        let asked = Duration::from_millis(retry_after_ms.into());
         if self.hints == 1 { asked } else { asked.max(jitter) }
     }
 
@@ -354,10 +372,13 @@ impl Driver {
     }
 }
 
-/// Pings a server that has been silent for half of `limit`, and gives it up after all of it.
-fn check_silence(link: &mut Link, silence: Duration, limit: Duration) -> Result<(), Error> {
-    if silence >= limit {
-        return Err(Error::disconnected(link.url(), format!("the server was silent for {silence:?}")));
+/// Does what a server's silence asks for.
+fn act_on(verdict: Verdict, link: &mut Link) -> Result<(), Error> {
+    match verdict {
+        Verdict::Fine => Ok(()),
+        Verdict::Ping => link.ping(),
+        Verdict::Gone(silence) => {
+            Err(Error::disconnected(link.url(), format!("the server was silent for {silence:?}")))
+        }
     }
-    if silence >= limit / 2 { link.ping() } else { Ok(()) }
 }

@@ -23,7 +23,8 @@
 //! ```
 //!
 //! The parts: [`session`] is the protocol's state without a socket or a clock; [`driver`] is the
-//! task that owns a socket and does what the session says; [`dial`] opens sockets and follows redirects.
+//! task that owns a socket and does what the session says; [`dial`] opens sockets and follows redirects;
+//! [`silence`] finds out about servers that say nothing any more.
 //! What this crate does not do yet: tokens, TLS, credit, presence, holds.
 
 mod backoff;
@@ -33,6 +34,7 @@ mod dial;
 mod driver;
 mod error;
 mod handle;
+mod hedge;
 mod link;
 mod metrics;
 mod model;
@@ -42,6 +44,7 @@ mod rest;
 mod resume;
 mod room;
 mod session;
+mod silence;
 mod subscription;
 mod targets;
 

@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use crate::backoff::Backoff;
-use crate::targets::{Targets, parse_base};
+use crate::hedge::hedge;
+use crate::targets::{Targets, origin, parse_base};
 use crate::{ClientConfig, ClusterMap, Error, LocalCopy, Metrics, Room, RoomInfo, driver};
 
 /// Longest window: what a semaphore and a channel of that size cost is still small.
@@ -162,9 +163,16 @@ impl Client {
             let mut last = Error::NoUrl;
             for _ in 0..self.seeds.len() {
                 let Some(base) = targets.next() else { break };
-                let url = at(&base, path, query);
-                match self.get(&url).await {
-                    Ok(body) => return Ok((url, body)),
+                let ask = async |base: &Url| {
+                    let url = at(base, path, query);
+                    self.get(&url).await.map(|body| (url, body))
+                };
+                let answer = match targets.peek(&base) {
+                    Some(other) => hedge(ask(&base), ask(&other)).await,
+                    None => ask(&base).await,
+                };
+                match answer {
+                    Ok(answer) => return Ok(answer),
                     Err(error) if error.is_retryable() => last = error,
                     Err(error) => return Err(error),
                 }
@@ -204,10 +212,6 @@ fn at(base: &Url, path: &str, query: &[(&str, String)]) -> Url {
         url.query_pairs_mut().extend_pairs(query);
     }
     url
-}
-
-fn origin(url: &Url) -> String {
-    url.origin().ascii_serialization()
 }
 
 fn json<T: DeserializeOwned>(url: &Url, body: &Bytes) -> Result<T, Error> {

@@ -274,6 +274,11 @@ impl<W> Session<W> {
         self.calls.any() || self.subscription.is_some() || !self.greeters.is_empty()
     }
 
+    /// Whether something was sent on this connection that is not answered yet.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.connected && self.calls.any_sent()
+    }
+
     /// Publishes sent again since the last time this was asked.
     pub(crate) fn take_republished(&mut self) -> u64 {
         std::mem::take(&mut self.republished)

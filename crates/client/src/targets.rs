@@ -11,12 +11,14 @@ pub(crate) struct Targets {
     seeds: Vec<Url>,
     turn: usize,
     hint: Option<Url>,
+    /// The node that failed last: its turn is over.
+    failed: Option<String>,
 }
 
 impl Targets {
     pub(crate) fn new(seeds: Vec<Url>, rng: &mut impl Rng) -> Self {
         let turn = if seeds.is_empty() { 0 } else { rng.random_range(0..seeds.len()) };
-        Self { seeds, turn, hint: None }
+        Self { seeds, turn, hint: None, failed: None }
     }
 
     /// A server has named the owner: it is tried next, once. A dead owner redirects nobody, so after that
@@ -26,15 +28,40 @@ impl Targets {
         Ok(())
     }
 
+    /// The node at this origin has failed: should it be the next one in turn, the others come first.
+    pub(crate) fn failed(&mut self, origin: &str) {
+        self.failed = Some(origin.to_owned());
+    }
+
     /// The node to try next; `None` without seeds.
     pub(crate) fn next(&mut self) -> Option<Url> {
         if let Some(hint) = self.hint.take() {
             return Some(hint);
         }
+        if let Some(failed) = self.failed.take()
+            && self.seeds.get(self.turn).is_some_and(|seed| origin(seed) == failed)
+        {
+            self.advance();
+        }
         let url = self.seeds.get(self.turn)?.clone();
-        self.turn = (self.turn + 1) % self.seeds.len();
+        self.advance();
         Some(url)
     }
+
+    /// The node that comes after that one; `None` where there is no second one.
+    pub(crate) fn peek(&self, before: &Url) -> Option<Url> {
+        let in_turn = (0..self.seeds.len()).map(|step| &self.seeds[(self.turn + step) % self.seeds.len()]);
+        in_turn.into_iter().find(|seed| origin(seed) != origin(before)).cloned()
+    }
+
+    fn advance(&mut self) {
+        self.turn = (self.turn + 1) % self.seeds.len().max(1);
+    }
+}
+
+/// Which node a URL leads to, whatever the path.
+pub(crate) fn origin(url: &Url) -> String {
+    format!("http://{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(80))
 }
 
 /// Reads the URL of a node: `http://host:port`, `ws` allowed for `http`.
@@ -98,6 +125,37 @@ mod tests {
         targets.learn("http://owner:9").unwrap();
         assert_eq!(targets.next().unwrap().host_str(), Some("owner"));
         assert_ne!(targets.next().unwrap().host_str(), Some("owner"));
+    }
+
+    #[test]
+    fn node_that_failed_is_not_the_next_one() {
+        let mut targets = targets(3);
+        let round: Vec<Url> = (0..3).filter_map(|_| targets.next()).collect();
+        targets.failed(&origin(&round[0]));
+        assert_eq!(targets.next().as_ref(), Some(&round[1]));
+        targets.failed(&origin(&round[0]));
+        assert_eq!(targets.next().as_ref(), Some(&round[2]), "its turn has not come");
+        assert_eq!(targets.next().as_ref(), Some(&round[0]));
+    }
+
+    #[test]
+    fn node_that_failed_is_tried_again_where_it_is_the_only_one() {
+        let only = parse_base("http://a:1").unwrap();
+        let mut targets = Targets::new(vec![only.clone()], &mut SmallRng::seed_from_u64(3));
+        targets.failed(&origin(&only));
+        assert_eq!(targets.next(), Some(only.clone()));
+        assert_eq!(targets.peek(&only), None);
+    }
+
+    #[test]
+    fn peek_is_another_node_and_takes_no_turn() {
+        let mut targets = targets(3);
+        let first = targets.next().unwrap();
+        let second = targets.peek(&first).unwrap();
+        assert_eq!(targets.next(), Some(second.clone()));
+        targets.learn("http://owner:9").unwrap();
+        let owner = targets.next().unwrap();
+        assert_ne!(targets.peek(&owner), Some(owner));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use roomkeeper_client::protocol::{Codec, Data, From, NewMessage};
@@ -134,6 +134,58 @@ async fn owner_missing_waits_for_the_next_one() {
     cluster.kill_and_move_to(1);
     timeout(PATIENCE, ticket).await.expect("an answer").unwrap();
     assert_eq!(cluster.stored(), [id(1), id(2)]);
+}
+
+/// A stopped owner keeps its connections open and says nothing, and so it does to whoever is redirected to it
+/// meanwhile. Neither may cost more than a moment.
+#[tokio::test]
+async fn owner_that_is_stopped_is_left_for_the_next_one() {
+    let cluster = FakeCluster::start(3).await;
+    let (_client, room) = open(&cluster, |_| {});
+    let mut subscription = room.subscribe(From::Beginning).await.unwrap();
+    room.publish(messages(1)).await.unwrap();
+    cluster.freeze_and_move_to(1);
+    let begun = Instant::now();
+    room.publish(messages(2)).await.unwrap();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(5), "left after {took:?}");
+    assert_eq!(cluster.stored(), [id(1), id(2)]);
+    assert_eq!(read(&mut subscription, 2).await, [id(1), id(2)]);
+}
+
+#[tokio::test]
+async fn moved_with_a_time_to_wait_waits() {
+    let cluster = FakeCluster::start(2).await;
+    let (_client, room) = open(&cluster, |_| {});
+    let mut subscription = room.subscribe(From::Latest).await.unwrap();
+    cluster.ask_to_wait(300);
+    let begun = Instant::now();
+    cluster.move_to(1);
+    let mut next = async || timeout(PATIENCE, subscription.next()).await.expect("an event").unwrap().unwrap();
+    assert!(matches!(next().await, Event::Moved(_)));
+    assert!(matches!(next().await, Event::Reconnected(_)));
+    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+}
+
+/// A node that drains closes what it does not own with 4301: to be opened again elsewhere.
+#[tokio::test]
+async fn close_for_draining_comes_back_and_resumes() {
+    let cluster = FakeCluster::start(2).await;
+    let (client, room) = open(&cluster, |_| {});
+    let mut subscription = room.subscribe(From::Beginning).await.unwrap();
+    let mut tickets = Vec::new();
+    for n in 0..200 {
+        tickets.push(room.publish_pipelined(messages(n)).await.unwrap());
+        if n % 50 == 25 {
+            cluster.close_connections(4301);
+        }
+    }
+    for (n, ticket) in tickets.into_iter().enumerate() {
+        let ok = timeout(PATIENCE, ticket).await.expect("acks go on").unwrap();
+        assert_eq!(ok.offsets, [Offset(n as u64 + 1)]);
+    }
+    assert_eq!(read(&mut subscription, 200).await, (0..200).map(id).collect::<Vec<_>>());
+    assert!(client.metrics().counts().reconnects > 0);
 }
 
 #[tokio::test]

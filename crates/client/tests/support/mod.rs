@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use futures::{FutureExt, SinkExt, StreamExt};
 use parking_lot::Mutex;
@@ -38,6 +38,8 @@ enum Order {
     Moved,
     /// Close with this code.
     Close(u16),
+    /// Stay open and do nothing, those of this node.
+    Freeze(usize),
 }
 
 /// The cluster. Its nodes serve until the test ends.
@@ -57,6 +59,10 @@ struct State {
     unanswered: AtomicUsize,
     /// Publishes that are answered `unavailable` without being stored.
     unavailable: AtomicUsize,
+    /// What clients of a moved room are asked to wait, milliseconds.
+    retry_after_ms: AtomicU32,
+    /// The node that accepts connections and answers nothing, as one that is stopped.
+    frozen: AtomicUsize,
     /// Whether each node names the next one, for ever.
     circular: bool,
 }
@@ -87,6 +93,8 @@ impl FakeCluster {
             owner: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
             unavailable: AtomicUsize::new(0),
+            retry_after_ms: AtomicU32::new(1),
+            frozen: AtomicUsize::new(NOBODY),
             circular,
         });
         let mut nodes = Vec::new();
@@ -119,6 +127,18 @@ impl FakeCluster {
     pub(crate) fn kill_and_move_to(&self, node: usize) {
         self.state.owner.store(node, Ordering::SeqCst);
         self.order(Order::Vanish);
+    }
+
+    /// Another node owns the room from now on; the former owner is stopped, with its connections open.
+    pub(crate) fn freeze_and_move_to(&self, node: usize) {
+        let former = self.state.owner.swap(node, Ordering::SeqCst);
+        self.state.frozen.store(former, Ordering::SeqCst);
+        self.order(Order::Freeze(former));
+    }
+
+    /// What clients are asked to wait when the room moves, milliseconds.
+    pub(crate) fn ask_to_wait(&self, ms: u32) {
+        self.state.retry_after_ms.store(ms, Ordering::SeqCst);
     }
 
     /// Nobody owns the room for a while.
@@ -164,7 +184,7 @@ impl State {
             node: u32::try_from(owner).ok().map(NodeId),
             url: self.url_of(owner),
             epoch: Epoch(1),
-            retry_after_ms: 1,
+            retry_after_ms: self.retry_after_ms.load(Ordering::SeqCst),
         }
     }
 }
@@ -180,6 +200,9 @@ async fn listen(listener: TcpListener, node: usize, state: Arc<State>) {
 }
 
 async fn serve(stream: TcpStream, node: usize, state: Arc<State>) {
+    if state.frozen.load(Ordering::SeqCst) == node {
+        return std::future::pending().await;
+    }
     let orders = state.orders.subscribe();
     let mut codec = Codec::Json;
     let mut framed = false;
@@ -193,7 +216,7 @@ async fn serve(stream: TcpStream, node: usize, state: Arc<State>) {
         .await
     };
     let Ok(socket) = accepted else { return };
-    let mut connection = Connection { socket, codec, state, subscriber: None, refusing: false };
+    let mut connection = Connection { node, socket, codec, state, subscriber: None, refusing: false };
     if framed && connection.state.owner.load(Ordering::SeqCst) != node {
         let hint = connection.state.hint();
         connection.push(Push::Redirect(hint)).await;
@@ -242,6 +265,7 @@ fn answer(
 }
 
 struct Connection {
+    node: usize,
     socket: WebSocketStream<TcpStream>,
     codec: Codec,
     state: Arc<State>,
@@ -265,6 +289,8 @@ impl Connection {
                         return self.close(4300).await;
                     }
                     Order::Close(code) => return self.close(code).await,
+                    Order::Freeze(node) if node == self.node => return std::future::pending().await,
+                    Order::Freeze(_) => {}
                 },
                 message = self.socket.next() => {
                     if !self.answer_all(message).await {
