@@ -5,6 +5,7 @@ use bytes::Bytes;
 use roomkeeper_types::{ClusterId, NodeId, ReplicaId, ShardCount, ShardId};
 use serde::{Deserialize, Serialize};
 
+use super::PlanVersion;
 use crate::identity::JoinNonce;
 use crate::versioned::{self, DecodeError};
 
@@ -32,6 +33,23 @@ pub(crate) enum MetaCommand {
     Place { table: Vec<Vec<NodeId>> },
     /// These shards' groups have elected their first owner.
     Born { shards: Vec<ShardId> },
+    /// A shard is to be on these nodes, preferred owner first. Only if its last plan is of this version.
+    Plan { shard: ShardId, version: PlanVersion, nodes: Vec<NodeId> },
+    /// The plan of this version is carried out: the group has exactly its replicas.
+    Finish { shard: ShardId, version: PlanVersion },
+    /// This replica is lost or quarantined: its group, a shard's or meta, is to have another one with a new id on
+    /// the same node instead.
+    Renew { replica: ReplicaId },
+    /// An operator wants the node to hold nothing.
+    Drain { node: NodeId },
+    /// The operator does not want that any more.
+    Undrain { node: NodeId },
+    /// The node was silent for too long: its replicas are replaced, where there are other nodes for them.
+    Lose { node: NodeId },
+    /// A node that was lost is heard again.
+    Find { node: NodeId },
+    /// The node never comes back. Unless forced, only if it holds nothing.
+    Remove { node: NodeId, force: bool },
 }
 
 /// What a node says of itself.
@@ -53,6 +71,8 @@ pub(crate) enum MetaReply {
     Joined(Joined),
     /// Nothing was done.
     Refused(Refusal),
+    /// The replica that takes a renewed one's place on its node; none if its shard has left the node.
+    Renewed(Option<ReplicaId>),
 }
 
 /// What a joining node is given.
@@ -88,6 +108,25 @@ pub(crate) enum Refusal {
     /// A shard that is not placed.
     #[error("{0} is not placed")]
     NotPlaced(ShardId),
+    /// The shard has another plan by now.
+    #[error("{shard} has plan {now} by now")]
+    OtherPlan { shard: ShardId, now: PlanVersion },
+    /// A shard without a first owner yet: its replicas are as they were placed.
+    #[error("{0} has had no owner yet")]
+    Unborn(ShardId),
+    /// A replica that no group has, or not any more.
+    #[error("{0} is no replica of this cluster, or not any more")]
+    UnknownReplica(ReplicaId),
+    /// Without this node there would be none that may hold shards.
+    #[error("{0} is the last node that may hold shards: add another one first")]
+    LastNode(NodeId),
+    /// A node that is to be removed still has replicas.
+    #[error(
+        "{node} still holds {replicas} replicas: drain it first (`roomkeeper node drain {} --wait`); if it never \
+         comes back, `roomkeeper node remove {} --force` gives them up",
+        node.0, node.0
+    )]
+    StillHolds { node: NodeId, replicas: u32 },
 }
 
 impl MetaCommand {

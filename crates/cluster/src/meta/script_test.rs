@@ -8,15 +8,21 @@
 //! > update node=2 peer=b:2
 //! > place 1,2 2,1
 //! > born 0,1
+//! > plan shard=0 version=0 2,1
+//! > finish shard=0 version=1
+//! > renew replica=3
+//! > drain node=2
+//! > remove node=2 [force]
 //! > state
 //! ```
 
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use roomkeeper_types::{ClusterId, NodeId, ShardCount, ShardId};
+use roomkeeper_consensus::Member;
+use roomkeeper_types::{ClusterId, NodeId, ReplicaId, ShardCount, ShardId};
 
-use super::{MetaCommand, MetaReply, MetaState, NodeSpec};
+use super::{MetaCommand, MetaReply, MetaState, NodeSpec, NodeState, PlanVersion};
 use crate::identity::{FORMAT, JoinNonce};
 
 /// The words of a command line: its name, `key=value` pairs and the rest.
@@ -44,6 +50,10 @@ impl<'a> Words<'a> {
         self.pairs.get(key).map_or(1, |value| value.parse().unwrap())
     }
 
+    fn version(&self) -> PlanVersion {
+        PlanVersion(self.number("version").into())
+    }
+
     fn spec(&self) -> NodeSpec {
         let peer = self.pairs["peer"].to_owned();
         let zone = self.pairs.get("zone").map(ToString::to_string);
@@ -52,6 +62,7 @@ impl<'a> Words<'a> {
 
     fn command(&self) -> MetaCommand {
         let format = self.pairs.get("format").map_or(FORMAT, |format| format.parse().unwrap());
+        let node = NodeId(self.number("node"));
         match self.name {
             "bootstrap" => MetaCommand::Bootstrap {
                 cluster: ClusterId([self.number("cluster") as u8; 16]),
@@ -65,12 +76,24 @@ impl<'a> Words<'a> {
                 let nonce = JoinNonce([self.number("nonce") as u8; 16]);
                 MetaCommand::Join { nonce, format, node: self.spec() }
             }
-            "update" => MetaCommand::UpdateNode { node: NodeId(self.number("node")), spec: self.spec() },
+            "update" => MetaCommand::UpdateNode { node, spec: self.spec() },
             "place" => {
                 let row = |row: &&str| numbers(row).map(NodeId).collect();
                 MetaCommand::Place { table: self.rest.iter().map(row).collect() }
             }
             "born" => MetaCommand::Born { shards: numbers(self.rest[0]).map(ShardId).collect() },
+            "plan" => MetaCommand::Plan {
+                shard: ShardId(self.number("shard")),
+                version: self.version(),
+                nodes: numbers(self.rest[0]).map(NodeId).collect(),
+            },
+            "finish" => MetaCommand::Finish { shard: ShardId(self.number("shard")), version: self.version() },
+            "renew" => MetaCommand::Renew { replica: ReplicaId(self.number("replica").into()) },
+            "drain" => MetaCommand::Drain { node },
+            "undrain" => MetaCommand::Undrain { node },
+            "lose" => MetaCommand::Lose { node },
+            "find" => MetaCommand::Find { node },
+            "remove" => MetaCommand::Remove { node, force: self.rest.contains(&"force") },
             other => panic!("no such command: {other}"),
         }
     }
@@ -94,6 +117,8 @@ fn answer(state: &mut MetaState, line: &str) -> String {
     match reply {
         MetaReply::Done => "done\n".to_owned(),
         MetaReply::Joined(joined) => format!("joined as {} with {}\n", joined.node, joined.meta_replica),
+        MetaReply::Renewed(Some(replica)) => format!("renewed as {replica}\n"),
+        MetaReply::Renewed(None) => "gone\n".to_owned(),
         MetaReply::Refused(refusal) => {
             assert_eq!(before, *state, "what is refused changes nothing");
             format!("refused: {refusal}\n")
@@ -104,13 +129,24 @@ fn answer(state: &mut MetaState, line: &str) -> String {
 fn show(state: &MetaState) -> String {
     let mut text = String::new();
     for (node, record) in &state.nodes {
-        writeln!(text, "{node} {} meta {}", record.spec.peer, record.meta_replica).unwrap();
+        let state = match record.state {
+            NodeState::Active => "",
+            NodeState::Draining => " draining",
+            NodeState::Lost => " lost",
+        };
+        writeln!(text, "{node} {} meta {}{state}", record.spec.peer, record.meta_replica).unwrap();
     }
     for (shard, record) in state.shards() {
-        let replicas: Vec<String> =
-            record.replicas.iter().map(|member| format!("{}@{}", member.replica, member.node)).collect();
+        let list = |members: &[Member]| -> String {
+            let each = members.iter().map(|member| format!("{}@{}", member.replica, member.node));
+            each.collect::<Vec<_>>().join(" ")
+        };
         let born = if record.born { " born" } else { "" };
-        writeln!(text, "{shard} {} prefers {}{born}", replicas.join(" "), record.preferred).unwrap();
+        write!(text, "{shard} {} prefers {}{born}", list(&record.replicas), record.preferred).unwrap();
+        if let Some(plan) = &record.plan {
+            write!(text, " {} to {}", record.version, list(&plan.target)).unwrap();
+        }
+        text.push('\n');
     }
     if state.wants_placement() {
         text.push_str("wants placement\n");
@@ -148,4 +184,13 @@ scripts! {
     place_allocates_replicas_once
     place_of_a_malformed_table_is_refused
     born_is_remembered
+    plan_keeps_every_replica_until_it_is_finished
+    plan_of_another_version_is_refused
+    plan_replaced_reuses_what_is_there
+    plan_without_a_move_changes_the_order_at_once
+    renewed_replica_gets_a_new_id_on_its_node
+    renewed_replica_of_meta_gets_a_new_id
+    node_lost_and_found_is_active_again
+    node_removed_is_never_let_in_again
+    last_node_cannot_go
 }

@@ -7,24 +7,26 @@ use roomkeeper_consensus::Member;
 use roomkeeper_types::{ClusterId, NodeId, ReplicaId, ShardCount, ShardId};
 use serde::{Deserialize, Serialize};
 
-use super::{Joined, MetaCommand, MetaReply, NodeSpec, Refusal};
+use super::{Joined, MetaCommand, MetaReply, NodeSpec, Refusal, ShardRecord};
 use crate::identity::{FOUNDER, FOUNDER_META, JoinNonce};
 use crate::versioned::{self, DecodeError};
 
-const STATE_VERSION: u8 = 1;
+/// 2: plans of moves, and states of nodes.
+const STATE_VERSION: u8 = 2;
 
 /// Everything the cluster agreed on. Some kilobytes; stored as one row.
 ///
 /// - `nodes`, `shards` and the ids are empty or at their first values until the cluster is founded.
-/// - Node and replica ids are allocated here only, ascending, and never used again.
+/// - Node and replica ids are allocated here only, ascending, and never used again. So a lower id than the next
+///   one that is not here any more was removed for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MetaState {
     pub(crate) founded: Option<Founded>,
     pub(crate) nodes: BTreeMap<NodeId, NodeRecord>,
     /// By shard id. Empty until the first placement.
     pub(crate) shards: Vec<ShardRecord>,
-    next_node: NodeId,
-    next_replica: ReplicaId,
+    pub(super) next_node: NodeId,
+    pub(super) next_replica: ReplicaId,
 }
 
 /// What a cluster is, for ever.
@@ -44,9 +46,18 @@ pub(crate) struct Founded {
 pub(crate) struct NodeRecord {
     pub(crate) spec: NodeSpec,
     pub(crate) meta_replica: ReplicaId,
+    /// The replica of meta that it had before, if that one was renewed.
+    pub(crate) former_meta: Option<ReplicaId>,
     /// The intention to join that brought it here; none for the founder.
     pub(crate) nonce: Option<JoinNonce>,
     pub(crate) state: NodeState,
+}
+
+impl NodeRecord {
+    /// Whether its replica of meta is or was this one.
+    pub(crate) fn has_meta(&self, replica: ReplicaId) -> bool {
+        self.meta_replica == replica || self.former_meta == Some(replica)
+    }
 }
 
 /// What a node is to the cluster.
@@ -54,17 +65,10 @@ pub(crate) struct NodeRecord {
 pub(crate) enum NodeState {
     /// Holds shards and takes part in meta.
     Active,
-}
-
-/// One shard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ShardRecord {
-    /// Its replicas in order of preference.
-    pub(crate) replicas: Vec<Member>,
-    /// The node that should own it.
-    pub(crate) preferred: NodeId,
-    /// Its group has had an owner: nobody may initialise it again.
-    pub(crate) born: bool,
+    /// An operator wants it to hold nothing: its shards move to other nodes, and it does not vote in meta.
+    Draining,
+    /// Silent for longer than `replace_after`: as long as there are other nodes enough, they hold its shards.
+    Lost,
 }
 
 impl Default for MetaState {
@@ -79,13 +83,6 @@ impl Default for MetaState {
     }
 }
 
-impl ShardRecord {
-    /// The replica on this node, if it has one.
-    pub(crate) fn on(&self, node: NodeId) -> Option<Member> {
-        self.replicas.iter().find(|member| member.node == node).copied()
-    }
-}
-
 impl MetaState {
     pub(crate) fn encode(&self) -> Bytes {
         versioned::encode(STATE_VERSION, self)
@@ -93,6 +90,11 @@ impl MetaState {
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         versioned::decode(STATE_VERSION, bytes)
+    }
+
+    /// Whether the node was in this cluster once and never will be again.
+    pub(crate) fn was_removed(&self, node: NodeId) -> bool {
+        node < self.next_node && !self.nodes.contains_key(&node)
     }
 
     pub(crate) fn shard(&self, shard: ShardId) -> Option<&ShardRecord> {
@@ -121,6 +123,14 @@ impl MetaState {
             MetaCommand::UpdateNode { node, spec } => self.update_node(node, spec),
             MetaCommand::Place { table } => self.place(&table),
             MetaCommand::Born { shards } => self.born(&shards),
+            MetaCommand::Plan { shard, version, nodes } => self.plan(shard, version, &nodes),
+            MetaCommand::Finish { shard, version } => self.finish(shard, version),
+            MetaCommand::Renew { replica } => self.renew(replica),
+            MetaCommand::Drain { node } => self.drain(node),
+            MetaCommand::Undrain { node } => self.undrain(node),
+            MetaCommand::Lose { node } => self.lose(node),
+            MetaCommand::Find { node } => self.find(node),
+            MetaCommand::Remove { node, force } => self.remove(node, force),
         };
         done.unwrap_or_else(MetaReply::Refused)
     }
@@ -174,7 +184,7 @@ impl MetaState {
             let replicas: Vec<Member> =
                 nodes.iter().map(|node| Member { replica: self.next_replica(), node: *node }).collect();
             let preferred = replicas[0].node;
-            self.shards.push(ShardRecord { replicas, preferred, born: false });
+            self.shards.push(ShardRecord::unborn(replicas, preferred));
         }
         Ok(MetaReply::Done)
     }
@@ -185,19 +195,22 @@ impl MetaState {
         if rows != shards.get() as usize {
             return Err(Refusal::Malformed(format!("it has {rows} rows for {} shards", shards.get())));
         }
-        for (shard, nodes) in (0..).map(ShardId).zip(table) {
-            if nodes.is_empty() {
-                return Err(Refusal::Malformed(format!("{shard} is nowhere")));
-            }
-            let distinct: BTreeSet<&NodeId> = nodes.iter().collect();
-            if distinct.len() < nodes.len() {
-                return Err(Refusal::Malformed(format!("{shard} is twice on a node")));
-            }
-            if let Some(node) = distinct.into_iter().find(|node| !self.nodes.contains_key(node)) {
-                return Err(Refusal::UnknownNode(*node));
-            }
+        (0..).map(ShardId).zip(table).try_for_each(|(shard, nodes)| self.check_row(shard, nodes))
+    }
+
+    /// A shard is on nodes of this cluster, on none twice.
+    pub(super) fn check_row(&self, shard: ShardId, nodes: &[NodeId]) -> Result<(), Refusal> {
+        if nodes.is_empty() {
+            return Err(Refusal::Malformed(format!("{shard} is nowhere")));
         }
-        Ok(())
+        let distinct: BTreeSet<&NodeId> = nodes.iter().collect();
+        if distinct.len() < nodes.len() {
+            return Err(Refusal::Malformed(format!("{shard} is twice on a node")));
+        }
+        match distinct.into_iter().find(|node| !self.nodes.contains_key(node)) {
+            Some(node) => Err(Refusal::UnknownNode(*node)),
+            None => Ok(()),
+        }
     }
 
     fn born(&mut self, shards: &[ShardId]) -> Result<MetaReply, Refusal> {
@@ -214,11 +227,12 @@ impl MetaState {
         let node = self.next_node;
         self.next_node = NodeId(node.0 + 1);
         let meta_replica = self.next_replica();
-        self.nodes.insert(node, NodeRecord { spec, meta_replica, nonce, state: NodeState::Active });
+        let state = NodeState::Active;
+        self.nodes.insert(node, NodeRecord { spec, meta_replica, former_meta: None, nonce, state });
         node
     }
 
-    fn next_replica(&mut self) -> ReplicaId {
+    pub(super) fn next_replica(&mut self) -> ReplicaId {
         let replica = self.next_replica;
         self.next_replica = ReplicaId(replica.0 + 1);
         replica

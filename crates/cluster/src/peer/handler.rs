@@ -9,7 +9,7 @@ use roomkeeper_types::NodeId;
 
 use super::{Answer, Fact, JoinRequest, Request};
 use crate::meta::client::MetaError;
-use crate::meta::{MetaCommand, MetaReply};
+use crate::meta::{MetaCommand, MetaReply, MetaState};
 use crate::node::Shared;
 
 /// What consensus asks of the node above it. Made before the node, which it does not keep alive.
@@ -85,7 +85,7 @@ impl Shared {
                 Ok(Answer::Facts(self.table.better_than(&facts)))
             }
             Request::Propose(command) => {
-                may_propose(from, &command)?;
+                may_propose(from, &command, &self.meta.state())?;
                 let reply = self.meta.propose_here(command).await;
                 Ok(reply.map_or_else(|error| self.no_reply(error), |reply| Answer::Reply(reply.encode())))
             }
@@ -110,7 +110,9 @@ impl Shared {
                 tracing::warn!(peer, reason = %refusal, "node was not let in");
                 Ok(Answer::Refused(refusal))
             }
-            Ok(MetaReply::Done) => Err("meta gave the reply of another command".to_owned()),
+            Ok(MetaReply::Done | MetaReply::Renewed(_)) => {
+                Err("meta gave the reply of another command".to_owned())
+            }
             Err(error) => Ok(self.no_reply(error)),
         }
     }
@@ -133,10 +135,13 @@ impl Shared {
 }
 
 /// Members propose only what follows from their own part; the rest is the meta leader's to decide.
-fn may_propose(from: NodeId, command: &[u8]) -> Result<(), String> {
+fn may_propose(from: NodeId, command: &[u8], state: &MetaState) -> Result<(), String> {
     match MetaCommand::decode(command) {
         Ok(MetaCommand::UpdateNode { node, .. }) if node == from => Ok(()),
-        Ok(MetaCommand::Born { .. }) => Ok(()),
+        Ok(MetaCommand::Born { .. } | MetaCommand::Finish { .. }) => Ok(()),
+        Ok(MetaCommand::Renew { replica }) if state.node_of(replica).is_none_or(|node| node == from) => {
+            Ok(())
+        }
         Ok(_) => Err(format!("{from} may not propose this")),
         Err(error) => Err(format!("unreadable command: {error}")),
     }
@@ -144,7 +149,7 @@ fn may_propose(from: NodeId, command: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use roomkeeper_types::ShardId;
+    use roomkeeper_types::{ClusterId, ReplicaId, ShardCount, ShardId};
 
     use super::*;
     use crate::meta::NodeSpec;
@@ -158,13 +163,26 @@ mod tests {
             zone: None,
             weight: 1,
         };
-        let update = MetaCommand::UpdateNode { node: NodeId(2), spec }.encode();
-        assert!(may_propose(NodeId(2), &update).is_ok());
-        assert!(may_propose(NodeId(3), &update).is_err());
-        let born = MetaCommand::Born { shards: vec![ShardId(0)] }.encode();
-        assert!(may_propose(NodeId(3), &born).is_ok());
-        let place = MetaCommand::Place { table: vec![] }.encode();
-        assert!(may_propose(NodeId(2), &place).is_err());
-        assert!(may_propose(NodeId(2), b"nonsense").is_err());
+        let update = MetaCommand::UpdateNode { node: NodeId(2), spec: spec.clone() }.encode();
+        let mut state = MetaState::default();
+        let may = |from, command: &[u8], state: &MetaState| may_propose(NodeId(from), command, state).is_ok();
+        assert!(may(2, &update, &state));
+        assert!(!may(3, &update, &state));
+        assert!(may(3, &MetaCommand::Born { shards: vec![ShardId(0)] }.encode(), &state));
+        assert!(!may(2, &MetaCommand::Place { table: vec![] }.encode(), &state));
+        assert!(!may(2, b"nonsense", &state));
+
+        let founded = MetaCommand::Bootstrap {
+            cluster: ClusterId([1; 16]),
+            format: 1,
+            shards: ShardCount::DEFAULT,
+            replicas: 3,
+            initial_nodes: 1,
+            founder: spec,
+        };
+        state.apply(founded);
+        let renew = MetaCommand::Renew { replica: ReplicaId(1) }.encode();
+        assert!(may(1, &renew, &state));
+        assert!(!may(2, &renew, &state), "it is another node's");
     }
 }

@@ -12,7 +12,7 @@ use roomkeeper_consensus::{GroupError, Member};
 use roomkeeper_types::ShardId;
 
 use crate::backoff::Backoff;
-use crate::meta::{MetaCommand, MetaReply, MetaState, ShardRecord};
+use crate::meta::{MetaCommand, MetaReply, MetaState, ShardRecord, voters};
 use crate::node::Shared;
 use crate::shard::LocalShard;
 
@@ -65,7 +65,7 @@ async fn initialise(shared: &Shared, fresh: &MetaState, local: &LocalShard) {
         }
         return;
     };
-    match local.group.initialize(initial_voters(record)).await {
+    match local.group.initialize(voters(&record.replicas)).await {
         Ok(()) => tracing::info!(%shard, "shard's group is initialised"),
         Err(GroupError(error)) => tracing::warn!(%shard, error, "shard's group is not initialised"),
     }
@@ -74,14 +74,6 @@ async fn initialise(shared: &Shared, fresh: &MetaState, local: &LocalShard) {
 /// The replica that may initialise the group.
 fn founder(record: &ShardRecord) -> Option<Member> {
     record.on(record.preferred)
-}
-
-/// The first voters: an odd number of them, in order of preference. With two replicas one votes and the other
-/// learns: two voters would fail twice as often as one.
-fn initial_voters(record: &ShardRecord) -> &[Member] {
-    let count = record.replicas.len();
-    let odd = if count.is_multiple_of(2) { count.saturating_sub(1) } else { count };
-    &record.replicas[..odd]
 }
 
 /// Tells meta of the shards that were born here, for ever.
@@ -120,14 +112,14 @@ pub(crate) async fn report_births(shared: Arc<Shared>) {
 
 /// Adds the replicas that have no vote.
 async fn complete(shared: &Shared, shard: ShardId, record: &ShardRecord) -> Result<(), GroupError> {
-    let voters = initial_voters(record);
-    let learners = &record.replicas[voters.len()..];
+    let voting = voters(&record.replicas);
+    let learners = &record.replicas[voting.len()..];
     let Some(local) = shared.shards.get(shard) else { return Ok(()) };
     let known = local.group.status().learners;
     if learners.iter().all(|learner| known.contains(learner)) {
         return Ok(());
     }
-    let change = tokio::time::timeout(ATTEMPT, local.group.change_members(voters, learners));
+    let change = tokio::time::timeout(ATTEMPT, local.group.change_members(voting, learners));
     change.await.unwrap_or_else(|_| Err(GroupError(format!("not done within {ATTEMPT:?}"))))
 }
 
@@ -157,11 +149,11 @@ mod tests {
 
     #[test]
     fn initial_voters_are_odd_and_begin_with_the_preferred() {
-        for (replicas, voters) in [(1, 1), (2, 1), (3, 3), (4, 3), (5, 5)] {
+        for (replicas, count) in [(1, 1), (2, 1), (3, 3), (4, 3), (5, 5)] {
             let replicas: Vec<Member> = (1..=replicas).map(member).collect();
-            let record = ShardRecord { preferred: replicas[0].node, replicas, born: false };
-            let initial = initial_voters(&record);
-            assert_eq!(initial.len(), voters);
+            let record = ShardRecord::unborn(replicas.clone(), replicas[0].node);
+            let initial = voters(&record.replicas);
+            assert_eq!(initial.len(), count);
             assert_eq!(Some(initial[0]), founder(&record));
         }
     }

@@ -41,7 +41,9 @@ async fn place(shared: &Shared, state: &MetaState) -> Result<(), String> {
         // Somebody was faster.
         Ok(MetaReply::Done | MetaReply::Refused(Refusal::AlreadyPlaced)) => Ok(()),
         Ok(MetaReply::Refused(refusal)) => Err(refusal.to_string()),
-        Ok(MetaReply::Joined(_)) => Err("meta gave the reply of another command".to_owned()),
+        Ok(MetaReply::Joined(_) | MetaReply::Renewed(_)) => {
+            Err("meta gave the reply of another command".to_owned())
+        }
         Err(error) => Err(error.to_string()),
     }
 }

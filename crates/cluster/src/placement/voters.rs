@@ -73,9 +73,7 @@ pub(crate) async fn reconcile_meta(shared: Arc<Shared>) {
 
 /// Meta's replicas by node.
 fn members(state: &MetaState) -> Vec<Member> {
-    let active = state.nodes.iter().filter(|(_, record)| match record.state {
-        NodeState::Active => true,
-    });
+    let active = state.nodes.iter().filter(|(_, record)| record.state == NodeState::Active);
     active.map(|(node, record)| Member { replica: record.meta_replica, node: *node }).collect()
 }
 
