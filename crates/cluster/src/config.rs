@@ -6,6 +6,8 @@ use std::time::Duration;
 use roomkeeper_consensus::Timing;
 use roomkeeper_types::ShardCount;
 
+use crate::pings::Rhythm;
+
 /// What a node is started with.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -66,6 +68,12 @@ pub struct Tuning {
     pub meta: Timing,
     /// Timers of the shards' groups.
     pub shard: Timing,
+    /// Nodes ping each other so often.
+    pub ping_interval: Duration,
+    /// A node that was not heard for so long is suspected to be dead.
+    pub ping_silence_max: Duration,
+    /// A node whose disk has not answered for so long calls itself unfit to own anything.
+    pub disk_stall_max: Duration,
     /// An owner that heard no quorum for this long is none.
     pub quorum_age_max: Duration,
     /// A batch without an answer for this long ends unknown.
@@ -84,14 +92,18 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        let timing = Timing {
-            heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(300),
-            election_max: Duration::from_millis(600),
+        let timing = |heartbeat, election_min, election_max| Timing {
+            heartbeat: Duration::from_millis(heartbeat),
+            election_min: Duration::from_millis(election_min),
+            election_max: Duration::from_millis(election_max),
         };
         Self {
-            meta: timing,
-            shard: timing,
+            meta: timing(100, 300, 600),
+            // The safety net below fail-over by pings; slow, so that many idle groups are cheap.
+            shard: timing(250, 1_000, 2_000),
+            ping_interval: Duration::from_millis(100),
+            ping_silence_max: Duration::from_millis(500),
+            disk_stall_max: Duration::from_secs(2),
             quorum_age_max: Duration::from_millis(1_500),
             answer_timeout: Duration::from_secs(5),
             join_timeout: Duration::from_secs(60),
@@ -183,12 +195,19 @@ impl Start {
 }
 
 impl Tuning {
+    pub(crate) fn rhythm(&self) -> Rhythm {
+        Rhythm { interval: self.ping_interval, silence_max: self.ping_silence_max }
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
         timing("meta group", self.meta)?;
         timing("shards", self.shard)?;
         let least = self.shard.heartbeat * 2;
         let age = self.quorum_age_max.as_millis() as u64;
         number("quorum_age_max (ms)", age, self.quorum_age_max >= least, "two heartbeats or more")?;
+        let silence = self.ping_silence_max.as_millis() as u64;
+        let rare = !self.ping_interval.is_zero() && self.ping_silence_max >= self.ping_interval * 3;
+        number("ping_silence_max (ms)", silence, rare, "three ping intervals or more")?;
         let commands = self.queue_commands_max as u64;
         number("queue_commands_max", commands, self.queue_commands_max >= 1, "1 or more")?;
         let bytes = self.queue_bytes_max;
@@ -290,7 +309,7 @@ mod tests {
     #[test]
     fn heartbeat_close_to_the_election_timeout_is_refused() {
         let mut config = config();
-        config.tuning.shard.heartbeat = Duration::from_millis(200);
+        config.tuning.shard.heartbeat = Duration::from_millis(501);
         assert_eq!(config.validate(), Err(ConfigError::Timing("shards")));
     }
 }

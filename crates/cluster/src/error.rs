@@ -25,6 +25,9 @@ pub enum StartError {
     /// The listener for peers cannot be used.
     #[error("the peer port cannot be used: {0}")]
     PeerPort(#[source] std::io::Error),
+    /// The thread that tells other nodes that this one is there cannot be started.
+    #[error("the system gives no thread for pings: {0}")]
+    Pings(#[source] std::io::Error),
     /// The directory's node is in another cluster than the seeds are.
     #[error("the data directory belongs to cluster {found}, but the seeds are in cluster {expected}")]
     DataDirOfAnotherCluster {

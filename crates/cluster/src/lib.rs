@@ -27,8 +27,10 @@ mod settle;
 mod start;
 
 // What the cluster agrees on, and what follows from it.
+mod failover;
 mod meta;
 mod peer;
+mod pings;
 mod placement;
 
 // Small parts.

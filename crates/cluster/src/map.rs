@@ -73,7 +73,7 @@ impl Shared {
 
     fn node_entry(&self, node: NodeId, record: &NodeRecord) -> NodeEntry {
         let spec = record.spec.clone();
-        let alive = node == self.identity.node || self.liveness.is_alive(node);
+        let alive = node == self.identity.node || self.pings.is_alive(node);
         NodeEntry { node, url: spec.client_url, peer: spec.peer, admin: spec.admin, zone: spec.zone, alive }
     }
 

@@ -13,12 +13,14 @@ use crate::Observer;
 use crate::config::Tuning;
 use crate::datadir::DataDir;
 use crate::events::{Events, Recorded};
+use crate::failover::Failover;
 use crate::identity::{Identity, StoredIdentity};
 use crate::map::ClusterMap;
 use crate::meta::NodeSpec;
 use crate::meta::client::Meta;
 use crate::peer::Fact;
-use crate::router::{Announcer, Known, Liveness, Owner, Route, Table};
+use crate::pings::{PingThread, Pings};
+use crate::router::{Announcer, Known, Owner, Route, Table};
 use crate::shard::{LocalCopy, Shards};
 use crate::tasks::{Failure, Tasks};
 
@@ -37,7 +39,8 @@ pub(crate) struct Shared {
     pub(crate) shards: Shards,
     pub(crate) table: Table,
     pub(crate) announcer: Announcer,
-    pub(crate) liveness: Liveness,
+    pub(crate) pings: Pings,
+    pub(crate) failover: Failover,
     pub(crate) events: Events,
     pub(crate) observer: Arc<dyn Observer>,
     /// Woken when this node becomes the owner of a shard: it may be a shard's first.
@@ -45,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
     pub(crate) failure: Failure,
     pub(crate) serving: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) ping_thread: Mutex<Option<PingThread>>,
 }
 
 /// A running node. Cheap to clone. It runs until [`Node::shutdown`], also without a handle.
@@ -209,7 +213,7 @@ impl Shared {
         let well = match status.role {
             Role::Leader => status.quorum_acked.is_some_and(|at| at.elapsed() < self.tuning.quorum_age_max),
             // A leader that is not heard of is none.
-            _ => self.liveness.is_alive(leader.node),
+            _ => self.pings.is_alive(leader.node),
         };
         if well { Ok(()) } else { Err(format!("meta's leader {} has no quorum or is silent", leader.node)) }
     }
@@ -217,6 +221,13 @@ impl Shared {
     pub(crate) async fn shutdown(&self) {
         self.tasks.stop().await;
         self.consensus.shutdown().await;
+        self.pings.stop();
+        let pinging = self.ping_thread.lock().take();
+        if let Some(thread) = pinging
+            && let Err(error) = tokio::task::spawn_blocking(|| thread.join()).await
+        {
+            tracing::warn!(%error, "the ping thread was not waited for");
+        }
         let serving = self.serving.lock().take();
         if let Some(mut serving) = serving
             && tokio::time::timeout(SERVE_GRACE, &mut serving).await.is_err()

@@ -16,14 +16,16 @@ use crate::backoff::Backoff;
 use crate::config::NodeConfig;
 use crate::datadir::DataDir;
 use crate::error::StartError;
+use crate::failover::{Failover, pursue_suspects};
 use crate::identity::{FORMAT, FOUNDER, FOUNDER_META, Identity, StoredIdentity};
 use crate::meta::client::{Meta, MetaError};
 use crate::meta::machine::MetaMachine;
 use crate::meta::{MetaCommand, MetaReply, MetaState};
 use crate::node::{Node, Shared};
 use crate::peer::Handler;
+use crate::pings::{PingThread, Pings, Surroundings, split_incoming};
 use crate::placement::{place_shards, reconcile_meta, report_births};
-use crate::router::{Announcer, Liveness, Table, announce, gossip};
+use crate::router::{Announcer, Table, announce, gossip};
 use crate::settle::{check_log, settle_identity};
 use crate::shard::{Shards, open_shards};
 use crate::tasks::{Failure, Tasks};
@@ -88,12 +90,14 @@ async fn assemble(
         shards: Shards::new(identity.shards),
         table: Table::new(identity.shards),
         announcer: Announcer::default(),
-        liveness: Liveness::default(),
+        pings: Pings::new(cluster, node, config.secret, config.tuning.rhythm()),
+        failover: Failover::default(),
         births: tokio::sync::Notify::new(),
         events: crate::events::Events::default(),
         tasks: Tasks::default(),
         failure: Failure::default(),
         serving: parking_lot::Mutex::default(),
+        ping_thread: parking_lot::Mutex::default(),
         tuning: config.tuning,
         identity,
         dir,
@@ -116,6 +120,7 @@ impl Shared {
         let machine = MetaMachine::new(states);
         let group = self.consensus.open(GroupId::Meta, replica, self.tuning.meta, machine).await?;
         self.meta.set_group(group);
+        self.start_pings()?;
         self.found().await?;
 
         self.tasks.spawn_loop(watch_meta(self.clone()));
@@ -123,6 +128,7 @@ impl Shared {
         self.tasks.spawn_loop(reconcile_meta(self.clone()));
         self.tasks.spawn_loop(place_shards(self.clone()));
         self.tasks.spawn_loop(report_births(self.clone()));
+        self.tasks.spawn_loop(pursue_suspects(self.clone()));
         self.tasks.spawn_loop(announce(self.clone()));
         self.tasks.spawn_loop(gossip(self.clone()));
         // Opening a replica is not cut off half way.
@@ -134,11 +140,35 @@ impl Shared {
     fn serve(self: &Arc<Self>, listener: TcpListener) {
         let shared = self.clone();
         let serving = tokio::spawn(async move {
-            if let Err(error) = shared.consensus.serve(listener).await {
+            let incoming = split_incoming(listener, shared.pings.clone());
+            if let Err(error) = shared.consensus.serve(incoming).await {
                 shared.failure.report(format!("peers are not served any more: {error}"));
             }
         });
         *self.serving.lock() = Some(serving);
+    }
+
+    /// Tells the other nodes that this one is there, and listens to them.
+    fn start_pings(self: &Arc<Self>) -> Result<(), StartError> {
+        let node = Arc::downgrade(self);
+        let (others, seen) = watch::channel(self.other_nodes());
+        let surroundings = Surroundings {
+            address: Box::new(move |other| node.upgrade()?.address(other)),
+            others: seen,
+            disk_stalled_for: Box::new(|| std::time::Duration::ZERO),
+            stall_max: self.tuning.disk_stall_max,
+        };
+        let thread = PingThread::start(&self.pings, surroundings).map_err(StartError::Pings)?;
+        *self.ping_thread.lock() = Some(thread);
+        let shared = self.clone();
+        self.tasks.spawn_loop(async move {
+            let mut states = shared.meta.states();
+            while states.changed().await.is_ok() {
+                let now = shared.other_nodes();
+                others.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);
+            }
+        });
+        Ok(())
     }
 
     /// Who reaches another node under this one's address would be told lies for ever.

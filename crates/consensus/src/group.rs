@@ -10,7 +10,7 @@ use openraft::async_runtime::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
-use openraft::raft::ReadPolicy;
+use openraft::raft::{ReadPolicy, TransferLeaderRequest};
 use openraft::{ChangeMembers, Raft, ServerState};
 use roomkeeper_storage::ReplicaStore;
 use roomkeeper_types::{Epoch, LogIndex, LogPosition, NodeId, ReplicaId, ShardId};
@@ -25,7 +25,7 @@ const LEASE_RETRIES: u32 = 40;
 const LEASE_PAUSE: Duration = Duration::from_millis(5);
 
 /// Which group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum GroupId {
     /// The one that keeps what the cluster agreed on.
     Meta,
@@ -292,6 +292,33 @@ impl Group {
     /// The replica stopped.
     pub async fn transfer(&self, to: ReplicaId) -> Result<(), GroupError> {
         self.raft.trigger().transfer_leader(to.0).await.map_err(GroupError::of)
+    }
+
+    /// Position of the last entry of the log here, committed or not.
+    ///
+    /// # Errors
+    /// The replica stopped.
+    pub async fn last_position(&self) -> Result<Option<LogPosition>, GroupError> {
+        let last = self.raft.with_raft_state(|state| state.log_ids.last().map(position));
+        last.await.map_err(GroupError::of)
+    }
+
+    /// Campaigns at once, past the lease of a leader that is known to be dead, if the term is still this one: as
+    /// if that leader had handed over. Safe at any time: voters vote by log and term as ever, so at worst a live
+    /// leader is deposed.
+    ///
+    /// # Errors
+    /// The replica stopped, or a higher term has begun.
+    pub async fn take_over(&self, epoch: Epoch) -> Result<(), GroupError> {
+        let vote = self.raft.with_raft_state(|state| *state.vote_ref()).await.map_err(GroupError::of)?;
+        if vote.leader_id.term != epoch.0 {
+            return Err(GroupError(format!("term {} has begun", vote.leader_id.term)));
+        }
+        let request = TransferLeaderRequest::new(vote, self.replica.0, None);
+        match self.raft.handle_transfer_leader(request).await {
+            Ok(accepted) => accepted.map_err(GroupError::of),
+            Err(fatal) => Err(GroupError::of(fatal)),
+        }
     }
 }
 

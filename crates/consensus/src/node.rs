@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::Stream;
 use openraft::{Config, Raft, SnapshotPolicy};
 use roomkeeper_storage::{DataStore, Error as StorageError, LogEngine};
 use roomkeeper_types::{Epoch, NodeId, ReplicaId};
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::flush;
 use crate::log_store::LogStore;
@@ -121,11 +121,15 @@ impl Consensus {
         Ok(Self { links, registry, server, log, data, scratch, stop })
     }
 
-    /// Serves peers on this listener, and keeps what is not on disk within bounds, until [`Consensus::shutdown`].
+    /// Serves peers on these connections, and keeps what is not on disk within bounds, until
+    /// [`Consensus::shutdown`].
     ///
     /// # Errors
-    /// The listener failed.
-    pub async fn serve(&self, listener: TcpListener) -> Result<(), PeerError> {
+    /// The connections' source failed.
+    pub async fn serve(
+        &self,
+        incoming: impl Stream<Item = std::io::Result<TcpStream>> + Send,
+    ) -> Result<(), PeerError> {
         let service = pb::peer_server::PeerServer::new(self.server.clone())
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
@@ -138,7 +142,7 @@ impl Consensus {
             .initial_stream_window_size(Some(4 << 20))
             .initial_connection_window_size(Some(8 << 20))
             .add_service(service)
-            .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
+            .serve_with_incoming_shutdown(incoming, async move {
                 // A closed channel means that the node is gone: stop too.
                 drop(stop.wait_for(|stop| *stop).await);
             })

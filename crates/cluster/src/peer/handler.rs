@@ -40,10 +40,7 @@ impl PeerHandler for Handler {
             };
             let request = Request::decode(&body).map_err(|error| format!("unreadable message: {error}"))?;
             match from {
-                Some(from) => {
-                    node.liveness.heard(from);
-                    node.answer_member(from, request).await
-                }
+                Some(from) => node.answer_member(from, request).await,
                 None => node.answer_anybody(request).await,
             }
             .map(|answer| answer.encode())
@@ -88,6 +85,10 @@ impl Shared {
                 may_propose(from, &command, &self.meta.state())?;
                 let reply = self.meta.propose_here(command).await;
                 Ok(reply.map_or_else(|error| self.no_reply(error), |reply| Answer::Reply(reply.encode())))
+            }
+            Request::Accuse(accusation) => {
+                self.failover.nudge(accusation.suspect);
+                Ok(Answer::Testimonies(self.testify(&accusation).await))
             }
             Request::FreshState => {
                 let state = self.meta.fresh_here().await;

@@ -1,9 +1,11 @@
 //! Messages between nodes: a version byte, then postcard. New variants go at the end.
 
 use bytes::Bytes;
+use roomkeeper_consensus::GroupId;
 use roomkeeper_types::{ClusterId, Epoch, NodeId, ShardId};
 use serde::{Deserialize, Serialize};
 
+use crate::failover::{Accusation, Testimony};
 use crate::identity::JoinNonce;
 use crate::meta::{Joined, NodeSpec, Refusal};
 use crate::versioned::{self, DecodeError};
@@ -25,6 +27,8 @@ pub(crate) enum Request {
     Propose(Bytes),
     /// The state of meta with everything committed so far, from its leader.
     FreshState,
+    /// A leader is suspected: what do your replicas of its groups say?
+    Accuse(Accusation),
 }
 
 /// A node that wants in.
@@ -62,6 +66,8 @@ pub(crate) enum Answer {
     Reply(Bytes),
     /// To `FreshState`: meta's encoded state.
     State(Bytes),
+    /// To `Accuse`: of every group that this node has a replica of.
+    Testimonies(Vec<(GroupId, Testimony)>),
 }
 
 impl Request {

@@ -42,7 +42,7 @@ pub(crate) async fn reconcile_meta(shared: Arc<Shared>) {
         let state = states.borrow_and_update().clone();
         let mut pause = None;
         if shared.meta.leads() {
-            match next_step(&members(&state), &group.status(), |node| shared.liveness.is_alive(node)) {
+            match next_step(&members(&state), &group.status(), |node| shared.pings.is_alive(node)) {
                 Step::Nothing => backoff = Backoff::patient(),
                 Step::Wait(nodes) => {
                     tracing::debug!(?nodes, "meta waits for replicas to catch up");

@@ -52,7 +52,7 @@ pub(crate) async fn announce(shared: Arc<Shared>) {
             let (shared, request) = (shared.clone(), request.clone());
             sending.push(async move {
                 match shared.consensus.ask(node, request, ANNOUNCE_TIMEOUT).await {
-                    Ok(_) => shared.liveness.heard(node),
+                    Ok(_) => {}
                     Err(error) => tracing::debug!(%node, %error, "announcement not delivered"),
                 }
             });

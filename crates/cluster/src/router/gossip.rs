@@ -53,15 +53,12 @@ fn next_after(nodes: &[NodeId], last: NodeId) -> Option<NodeId> {
 async fn exchange(shared: &Shared, node: NodeId) {
     let digest = Request::Digest(shared.table.facts()).encode();
     match shared.consensus.ask(node, digest, DIGEST_TIMEOUT).await {
-        Ok(answer) => {
-            shared.liveness.heard(node);
-            match Answer::decode(&answer) {
-                Ok(Answer::Facts(facts)) => shared.learn(&facts),
-                Ok(Answer::Later(why)) => tracing::debug!(%node, why, "digest was put off"),
-                Ok(_) => tracing::warn!(%node, "digest was answered with something else"),
-                Err(error) => tracing::warn!(%node, %error, "answer to a digest is unreadable"),
-            }
-        }
+        Ok(answer) => match Answer::decode(&answer) {
+            Ok(Answer::Facts(facts)) => shared.learn(&facts),
+            Ok(Answer::Later(why)) => tracing::debug!(%node, why, "digest was put off"),
+            Ok(_) => tracing::warn!(%node, "digest was answered with something else"),
+            Err(error) => tracing::warn!(%node, %error, "answer to a digest is unreadable"),
+        },
         Err(error) => tracing::debug!(%node, %error, "digest was not answered"),
     }
 }

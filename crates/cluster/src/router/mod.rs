@@ -5,12 +5,10 @@
 
 mod announce;
 mod gossip;
-mod liveness;
 mod table;
 
 pub(crate) use announce::{Announcer, announce};
 pub(crate) use gossip::gossip;
-pub(crate) use liveness::Liveness;
 pub(crate) use table::{Known, Table};
 
 use roomkeeper_types::{Epoch, NodeId};

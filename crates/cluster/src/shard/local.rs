@@ -48,6 +48,11 @@ impl Shards {
         self.slots.get(shard.0 as usize)?.read().clone()
     }
 
+    /// Every replica that runs here.
+    pub(crate) fn all(&self) -> Vec<Arc<LocalShard>> {
+        self.slots.iter().filter_map(|slot| slot.read().clone()).collect()
+    }
+
     fn put(&self, local: Arc<LocalShard>) {
         if let Some(slot) = self.slots.get(local.shard.0 as usize) {
             *slot.write() = Some(local);

@@ -93,9 +93,13 @@ fn take(
     shared.tasks.spawn(batcher.run());
     shared.announcer.announce(Fact { shard, epoch, owner: me });
     shared.births.notify_one();
-    let reason = if from.is_some() { "elected" } else { "elected, no other owner was known" };
+    let (reason, duration) = match shared.failover.take_reason(shard) {
+        Some((reason, took)) => (reason, Some(took)),
+        None if from.is_some() => ("elected".to_owned(), None),
+        None => ("elected, no other owner was known".to_owned(), None),
+    };
     let event = Event::of(EventKind::Election, shard, epoch, reason);
-    shared.events.record(Event { from, to: Some(me), ..event });
+    shared.events.record(Event { from, to: Some(me), duration, ..event });
     Some(ownership)
 }
 

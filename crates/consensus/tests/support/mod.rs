@@ -19,6 +19,7 @@ use roomkeeper_storage::{DataStore, LogEngine, ReplicaStore};
 use roomkeeper_types::{ClusterId, NodeId, ReplicaId};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
 
 pub(crate) const TIMING: Timing = Timing {
     heartbeat: Duration::from_millis(50),
@@ -142,7 +143,7 @@ impl Cluster {
         let consensus = Consensus::new(settings, log, data, handler).await.unwrap();
         let serving = tokio::spawn({
             let consensus = consensus.clone();
-            async move { consensus.serve(listener).await.unwrap() }
+            async move { consensus.serve(TcpIncoming::from(listener).with_nodelay(Some(true))).await.unwrap() }
         });
         let group = consensus.open(GroupId::Meta, member.replica, TIMING, Counters).await?;
         Ok(TestNode { consensus, group, member, serving })
