@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build needs beyond a Rust toolchain: a C and C++ compiler, libclang for RocksDB's bindings
-# and the mold linker. Does nothing where they are there.
+# and the mold linker; for root also what chaos-tests cuts networks and disks with. Does nothing where they are
+# there.
 set -euo pipefail
 
 need=()
@@ -8,6 +9,13 @@ command -v g++ >/dev/null || need+=(g++)
 command -v mold >/dev/null || need+=(mold)
 command -v curl >/dev/null || need+=(curl)
 compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || need+=(libclang-dev)
+if [ "$(id -u)" = 0 ]; then
+    # Without root these faults are skipped, and said to be.
+    command -v ip >/dev/null || need+=(iproute2)
+    command -v nft >/dev/null || need+=(nftables)
+    command -v mkfs.ext4 >/dev/null || need+=(e2fsprogs)
+    command -v strace >/dev/null || need+=(strace)
+fi
 if [ ${#need[@]} -gt 0 ]; then
     command -v apt-get >/dev/null || { echo "Please install: ${need[*]}" >&2; exit 1; }
     sudo=$([ "$(id -u)" = 0 ] || echo sudo)

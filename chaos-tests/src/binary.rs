@@ -14,10 +14,11 @@ pub fn roomkeeper() -> Result<PathBuf> {
         ensure!(path.is_file(), "ROOMKEEPER_BIN names {}, which is no file", path.display());
         return Ok(path);
     }
-    // target/debug/deps/failover-1a2b → target/debug/roomkeeper
-    let test = std::env::current_exe().context("cannot find out where this test is")?;
-    let path = test.ancestors().nth(2).map(|folder| folder.join("roomkeeper"));
-    let path = path.context("this test is not in a target folder")?;
+    // target/debug/deps/failover-1a2b or target/debug/chaos-tests → target/debug/roomkeeper
+    let this = std::env::current_exe().context("cannot find out where this program is")?;
+    let beside = this.parent().context("this program is in no folder")?;
+    let folder = if beside.ends_with("deps") { beside.parent() } else { Some(beside) };
+    let path = folder.context("this program is not in a target folder")?.join("roomkeeper");
     ensure!(
         path.is_file(),
         "there is no {}: build it with `cargo build --bin roomkeeper`, or name one with ROOMKEEPER_BIN",

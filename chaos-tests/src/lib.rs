@@ -1,8 +1,9 @@
 //! Clusters of real `roomkeeper` processes, faults done to them, and a checker of what their clients were
 //! promised.
 //!
-//! From the outside in: [`binary`] finds the program, [`ports`] and [`scratch`] give it places, [`process`]
-//! runs one node and [`cluster`] several; [`shared`] keeps one cluster for all tests of a file. [`probe`]
+//! From the outside in: [`guard`] sees to it that nothing outlives a run. [`binary`] finds the program, [`ports`],
+//! [`scratch`], [`net`] and [`disk`] give it places, [`process`] runs one node and [`cluster`] several;
+//! [`shared`] keeps one cluster for all tests of a file, [`machine`] says what this machine can do. [`probe`]
 //! speaks HTTP and WebSocket frame by frame, for tests of the contract itself. [`workload`] writes and reads
 //! through the real client and notes everything in a [`history`]; [`read_back`] fetches what the cluster
 //! holds in the end, and [`check`] holds the two against each other.
@@ -12,7 +13,12 @@
 pub mod binary;
 pub mod check;
 pub mod cluster;
+mod command;
+pub mod disk;
+pub mod guard;
 pub mod history;
+pub mod machine;
+pub mod net;
 pub mod ports;
 pub mod probe;
 pub mod process;

@@ -1,6 +1,5 @@
 //! One `roomkeeper` process: started, killed, waited for, and never left behind.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -12,12 +11,31 @@ use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
 use crate::binary;
+use crate::guard::{marker, processes::MARKER};
 
 /// How often a process is asked whether it has ended.
 const POLL: Duration = Duration::from_millis(10);
 
+/// How to start a process.
+#[derive(Debug, Clone, Default)]
+pub struct Launch {
+    /// Arguments of `roomkeeper`.
+    pub args: Vec<String>,
+    /// The network namespace to run in, if not the test's own.
+    pub namespace: Option<String>,
+    /// Environment variables, beside the test's own without those of `roomkeeper`.
+    pub env: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// With these arguments, in the test's own network.
+    pub fn of(args: &[impl AsRef<str>]) -> Self {
+        Self { args: args.iter().map(|arg| arg.as_ref().to_owned()).collect(), ..Self::default() }
+    }
+}
+
 /// A running process. Killed when dropped; should this test be killed itself, the closed standard input
-/// stops a `serve --until-stdin-closes`.
+/// stops a `serve --until-stdin-closes`, and the next run kills what is left by its marker.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -27,20 +45,30 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `roomkeeper` with these arguments; what it writes goes to the end of `log`.
+    /// Starts `roomkeeper`; what it writes goes to the end of `log`.
     ///
     /// # Errors
     /// There is no such program, or no such folder for the log.
-    pub fn start(args: impl IntoIterator<Item = impl AsRef<OsStr>>, log: &Path) -> Result<Self> {
+    pub fn start(launch: &Launch, log: &Path) -> Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
-        let mut command = Command::new(binary::roomkeeper()?);
-        command.args(args).stdin(Stdio::piped()).stdout(out.try_clone()?).stderr(out);
+        let program = binary::roomkeeper()?;
+        let mut command = match &launch.namespace {
+            None => Command::new(program),
+            // Becomes the program itself: the process id stays.
+            Some(name) => {
+                let mut enter = Command::new("nsenter");
+                enter.arg(format!("--net=/run/netns/{name}")).arg(program);
+                enter
+            }
+        };
+        command.args(&launch.args).stdin(Stdio::piped()).stdout(out.try_clone()?).stderr(out);
         // Settings of whoever runs the tests are not what is tested.
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("ROOMKEEPER_")) {
                 command.env_remove(name);
             }
         }
+        command.envs(launch.env.iter().map(|(name, value)| (name, value))).env(MARKER, marker()?);
         let mut child = command.spawn().context("cannot start roomkeeper")?;
         let pid = Pid::from_raw(i32::try_from(child.id())?);
         let input = child.stdin.take();
@@ -74,11 +102,31 @@ impl Process {
     /// # Errors
     /// It has ended already.
     pub fn terminate(&mut self) -> Result<()> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// Sends SIGSTOP: it does nothing more until [`Process::resume`].
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn pause(&mut self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Sends SIGCONT.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn resume(&mut self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<()> {
         // While it is not waited for, its number is not given to another process.
         if let Some(status) = self.ended()? {
             bail!("pid {} has ended already: {status}", self.pid);
         }
-        kill(self.pid, Signal::SIGTERM).with_context(|| format!("cannot stop pid {}", self.pid))
+        kill(self.pid, signal).with_context(|| format!("cannot send {signal} to pid {}", self.pid))
     }
 
     /// Waits for its end.

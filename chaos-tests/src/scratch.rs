@@ -6,30 +6,29 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
-/// Parent of all scratch folders, below the system's temporary folder.
-const PARENT: &str = "roomkeeper-chaos";
+use crate::guard::{self, Guard, Made};
 
-/// A folder of this process. Removed when dropped, unless the test is failing; what earlier processes left
-/// behind is removed when the next folder is made.
+/// A folder of this process. Removed when dropped, unless the test is failing; then, and when the process is
+/// killed, the next run removes it.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    guard: Option<Guard>,
 }
 
 impl Scratch {
     /// A new, empty folder.
     ///
     /// # Errors
-    /// The temporary folder cannot be written.
+    /// The temporary folder cannot be written, or what dead runs left cannot be removed.
     pub fn new() -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let parent = std::env::temp_dir().join(PARENT);
-        fs::create_dir_all(&parent).with_context(|| format!("cannot create {}", parent.display()))?;
-        sweep(&parent)?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = parent.join(format!("{}-{number}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self { path })
+        let path = guard::home()?.join(format!("{}-{number}", guard::marker()?));
+        let guard = Guard::over(Made::Folder(path.clone()), || {
+            fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))
+        })?;
+        Ok(Self { path, guard: Some(guard) })
     }
 
     /// Where it is.
@@ -41,27 +40,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        let Some(guard) = self.guard.take() else { return };
         if std::thread::panicking() {
             eprintln!("data and logs are kept in {} until the next run", self.path.display());
-        } else if let Err(error) = fs::remove_dir_all(&self.path) {
-            eprintln!("cannot remove {}: {error}", self.path.display());
+            guard.leave_to_next_run();
         }
     }
-}
-
-/// Removes folders of processes that are gone.
-fn sweep(parent: &Path) -> Result<()> {
-    for entry in fs::read_dir(parent)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.split_once('-')).map(|(pid, _)| pid);
-        let is_gone = owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
-        // Another run may sweep the same folder at the same moment.
-        if is_gone && let Err(error) = fs::remove_dir_all(entry.path()) {
-            eprintln!("cannot remove {}: {error}", entry.path().display());
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -69,16 +53,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scratch_of_a_dead_process_is_swept_by_the_next() {
-        let mine = Scratch::new().unwrap();
-        // No process has a number above the kernel's limit of 4194304.
-        let left = mine.path().parent().unwrap().join("9999999-0");
-        fs::create_dir_all(left.join("node0")).unwrap();
-        let next = Scratch::new().unwrap();
-        assert!(!left.exists());
-        assert!(mine.path().exists() && next.path().exists());
+    fn scratch_dropped_is_gone_and_others_stay() {
+        let (mine, next) = (Scratch::new().unwrap(), Scratch::new().unwrap());
+        fs::create_dir(next.path().join("node0")).unwrap();
         let path = next.path().to_owned();
         drop(next);
         assert!(!path.exists());
+        assert!(mine.path().exists());
     }
 }

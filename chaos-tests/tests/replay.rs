@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chaos_tests::cluster::Cluster;
-use chaos_tests::process::{Process, log_tail};
+use chaos_tests::process::{Launch, Process, log_tail};
 use chaos_tests::scratch::Scratch;
 use roomkeeper_client::{Client, message};
 use roomkeeper_protocol::{Data, From, Item, NewMessage};
@@ -48,7 +48,7 @@ impl Replay {
         args.push(format!("--url={}", cluster.urls().join(",")));
         args.push(format!("--room-prefix={prefix}"));
         args.extend(more.iter().map(|arg| (*arg).to_owned()));
-        Self { process: Process::start(args, &out).unwrap(), out, _scratch: scratch }
+        Self { process: Process::start(&Launch::of(&args), &out).unwrap(), out, _scratch: scratch }
     }
 
     async fn end(mut self) -> (Option<i32>, String) {

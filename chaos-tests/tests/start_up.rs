@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chaos_tests::cluster::Cluster;
 use chaos_tests::ports::Reserved;
-use chaos_tests::process::{Process, log_tail};
+use chaos_tests::process::{Launch, Process, log_tail};
 use chaos_tests::scratch::Scratch;
 
 /// How long a refusal may take. Joining a cluster that does not answer takes longer, and is not tested here.
@@ -57,7 +57,7 @@ impl Place {
         args.extend(more.iter().map(|arg| (*arg).to_owned()));
         drop(reserved);
         let log = scratch.path().join("log");
-        let status = Process::start(&args, &log).unwrap().wait(LIMIT).await.unwrap();
+        let status = Process::start(&Launch::of(&args), &log).unwrap().wait(LIMIT).await.unwrap();
         let said = log_tail(&log, 100);
         assert_eq!(status.code(), Some(code), "{more:?}: {said}");
         assert!(said.contains(words), "{more:?} does not say '{words}': {said}");

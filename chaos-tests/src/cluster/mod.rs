@@ -1,15 +1,21 @@
-//! A cluster on loopback, every node a process of its own.
+//! A cluster on this machine, every node a process of its own.
+//!
+//! Here: how it starts, stops and is waited for. [`ask`]: what its nodes say of it. [`hurt`]: what is done to it.
 
-use std::path::PathBuf;
+mod ask;
+mod hurt;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use roomkeeper_client::{Client, ClientConfig, ClusterMap, ShardEntry};
-use roomkeeper_types::{NodeId, RoomName, ShardCount};
+use roomkeeper_client::{Client, ClientConfig};
 use tokio::time::{Instant, sleep};
 
+use crate::disk::{Disk, DiskKind};
+use crate::net::{Bridged, Net};
 use crate::ports::{Addresses, Reserved};
-use crate::process::{Process, log_tail};
+use crate::process::{Launch, Process, log_tail};
 use crate::scratch::Scratch;
 
 /// How long nodes may take to be ready. A debug build on a busy machine needs a few seconds.
@@ -28,55 +34,112 @@ const TAIL: usize = 25;
 /// A node: where it is, and its process while it runs.
 #[derive(Debug)]
 struct Node {
+    // Before the disk, which cannot be unmounted under it.
+    process: Option<Process>,
     addresses: Addresses,
     /// Held until the first start.
     reserved: Option<Reserved>,
-    data: PathBuf,
+    disk: Disk,
+    namespace: Option<String>,
     log: PathBuf,
-    process: Option<Process>,
     port_retries: u32,
+    /// Node 0 of a new cluster founds it; any other joins.
+    founds: bool,
+}
+
+/// What a cluster is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    /// Nodes to start with.
+    pub size: usize,
+    /// Whether every node gets a network namespace of its own.
+    pub bridged: bool,
+    /// What each node keeps its data on.
+    pub disk: DiskKind,
+}
+
+impl Setup {
+    /// On loopback and in plain folders: no root needed.
+    #[must_use]
+    pub const fn plain(size: usize) -> Self {
+        Self { size, bridged: false, disk: DiskKind::Folder }
+    }
 }
 
 /// Nodes 0, 1, 2, … on one machine. Dropping it kills them; a failing test shows the ends of their logs.
 #[derive(Debug)]
 pub struct Cluster {
+    // In the order in which they have to go: a process holds its disk, which lies in the scratch folder.
     nodes: Vec<Node>,
+    net: Net,
     client: Client,
-    // After the nodes: removed when they are gone.
-    _scratch: Scratch,
+    setup: Setup,
+    /// What the nodes ask of each other off loopback.
+    secret: String,
+    scratch: Scratch,
 }
 
 impl Cluster {
-    /// Starts a new cluster and waits until every node is ready.
+    /// Starts a new cluster on loopback and waits until every node is ready.
     ///
     /// # Errors
     /// A node does not start, or is not ready in time; with the end of its log.
     pub async fn start(size: usize) -> Result<Self> {
-        let mut cluster = Self::prepare(size)?;
-        for k in 0..size {
+        Self::start_with(Setup::plain(size)).await
+    }
+
+    /// Starts a new cluster of this kind and waits until every node is ready.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`]; the network or the disks cannot be made.
+    pub async fn start_with(setup: Setup) -> Result<Self> {
+        let mut cluster = Self::prepare(setup)?;
+        for k in 0..setup.size {
             cluster.spawn(k)?;
         }
         cluster.wait_ready().await?;
         Ok(cluster)
     }
 
-    fn prepare(size: usize) -> Result<Self> {
+    fn prepare(setup: Setup) -> Result<Self> {
         let scratch = Scratch::new()?;
-        let node = |k: usize| -> Result<Node> {
-            let reserved = Reserved::new()?;
-            Ok(Node {
-                addresses: reserved.addresses,
-                reserved: Some(reserved),
-                data: scratch.path().join(format!("node{k}")),
-                log: scratch.path().join(format!("node{k}.log")),
-                process: None,
-                port_retries: 0,
-            })
-        };
-        let nodes = (0..size).map(node).collect::<Result<Vec<_>>>()?;
-        let urls = nodes.iter().map(|node| format!("http://{}", node.addresses.client));
-        let client = Client::new(ClientConfig::new(urls))?;
-        Ok(Self { nodes, client, _scratch: scratch })
+        let net = if setup.bridged { Net::Bridged(Bridged::new()?) } else { Net::Loopback };
+        let secret = format!("{:032x}", rand::random::<u128>());
+        // A client needs an address; replaced below, when there are some.
+        let client = Client::new(ClientConfig::new(["http://127.0.0.1:1"]))?;
+        let mut cluster = Self { nodes: Vec::new(), net, client, setup, secret, scratch };
+        for _ in 0..setup.size {
+            cluster.place_node()?;
+        }
+        Ok(cluster)
+    }
+
+    /// Makes room for one more node, and does not start it.
+    fn place_node(&mut self) -> Result<usize> {
+        let k = self.nodes.len();
+        let place = self.net.add_node(k)?;
+        self.nodes.push(Node {
+            addresses: place.addresses,
+            reserved: place.reserved,
+            namespace: place.namespace,
+            disk: Disk::new(self.setup.disk, self.scratch.path(), &format!("node{k}"))?,
+            log: self.scratch.path().join(format!("node{k}.log")),
+            process: None,
+            port_retries: 0,
+            founds: k == 0,
+        });
+        self.client = Client::new(ClientConfig::new(self.urls()))?;
+        Ok(k)
+    }
+
+    /// Starts one more node, which joins, and waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`Cluster::start_node`]; there is no place for it.
+    pub async fn add_node(&mut self) -> Result<usize> {
+        let k = self.place_node()?;
+        self.start_node(k).await?;
+        Ok(k)
     }
 
     /// Number of nodes, whether they run or not.
@@ -106,7 +169,31 @@ impl Cluster {
     /// A node's data directory.
     #[must_use]
     pub fn data_dir(&self, k: usize) -> PathBuf {
-        self.nodes[k].data.clone()
+        self.nodes[k].disk.data()
+    }
+
+    /// A node's log.
+    #[must_use]
+    pub fn log(&self, k: usize) -> &Path {
+        &self.nodes[k].log
+    }
+
+    /// A node's disk.
+    #[must_use]
+    pub fn disk(&self, k: usize) -> &Disk {
+        &self.nodes[k].disk
+    }
+
+    /// The network between the nodes.
+    #[must_use]
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// A folder for whatever has to be put aside; it goes with the cluster.
+    #[must_use]
+    pub fn aside(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// A client that knows all nodes.
@@ -143,7 +230,12 @@ impl Cluster {
         let node = &mut self.nodes[k];
         // Just before the node takes the ports itself.
         node.reserved = None;
-        node.process = Some(Process::start(args, &node.log)?);
+        let launch = Launch {
+            args,
+            namespace: node.namespace.clone(),
+            env: vec![("ROOMKEEPER_CLUSTER_SECRET".to_owned(), self.secret.clone())],
+        };
+        node.process = Some(Process::start(&launch, &node.log)?);
         Ok(())
     }
 
@@ -152,15 +244,15 @@ impl Cluster {
         let mut args = vec![
             "serve".to_owned(),
             "--until-stdin-closes".to_owned(),
-            format!("--data-dir={}", self.nodes[k].data.display()),
+            format!("--data-dir={}", self.data_dir(k).display()),
             format!("--listen={client}"),
             format!("--listen-peer={peer}"),
             format!("--listen-admin={admin}"),
             format!("--zone=node{k}"),
         ];
-        if k == 0 {
+        if self.nodes[k].founds {
             args.push("--bootstrap".to_owned());
-            args.push(format!("--initial-nodes={}", self.size()));
+            args.push(format!("--initial-nodes={}", self.setup.size));
         } else {
             let seeds = self.nodes.iter().map(|node| node.addresses.peer.to_string());
             let others: Vec<String> =
@@ -168,33 +260,6 @@ impl Cluster {
             args.push(format!("--join={}", others.join(",")));
         }
         args
-    }
-
-    /// `kill -9`, and waits until the process is gone.
-    ///
-    /// # Errors
-    /// The node does not run.
-    pub async fn kill9(&mut self, k: usize) -> Result<()> {
-        self.kill9_at_once(&[k]).await
-    }
-
-    /// `kill -9` of several nodes, before any of them is waited for.
-    ///
-    /// # Errors
-    /// One of them does not run.
-    pub async fn kill9_at_once(&mut self, nodes: &[usize]) -> Result<()> {
-        let mut ending = Vec::new();
-        for k in nodes {
-            let process = self.nodes[*k].process.take();
-            ending.push(process.with_context(|| format!("node {k} does not run"))?);
-        }
-        for process in &mut ending {
-            process.kill9()?;
-        }
-        for process in &mut ending {
-            process.wait(STOP_LIMIT).await?;
-        }
-        Ok(())
     }
 
     /// SIGTERM, and waits for the end.
@@ -255,70 +320,6 @@ impl Cluster {
         node.process = None;
         sleep(POLL * 4).await;
         self.spawn(k)
-    }
-
-    /// Nodes and shards, as that node sees them.
-    ///
-    /// # Errors
-    /// The node does not answer.
-    pub async fn map(&self, k: usize) -> Result<ClusterMap> {
-        Ok(self.client.cluster_map_of(&self.url(k)).await?)
-    }
-
-    /// The running node that owns a room, whether the room exists or not, as the first running node knows it.
-    /// Waits while none does.
-    ///
-    /// # Errors
-    /// None is known in time.
-    pub async fn owner_of(&self, room: &RoomName) -> Result<usize> {
-        let end = Instant::now() + READY_LIMIT;
-        loop {
-            if let Some(owner) = self.known_owner_of(room).await? {
-                return Ok(owner);
-            }
-            ensure!(Instant::now() < end, "room {room} has no owner after {READY_LIMIT:?}");
-            sleep(POLL).await;
-        }
-    }
-
-    async fn known_owner_of(&self, room: &RoomName) -> Result<Option<usize>> {
-        let (map, shard) = self.shard_of(room).await?;
-        let owner = shard.owner.and_then(|owner| self.index_of(&map, owner));
-        Ok(owner.filter(|k| self.runs(*k)))
-    }
-
-    /// The nodes that keep a copy of a room, whether they run or not, as the first running node knows it.
-    ///
-    /// # Errors
-    /// No node answers.
-    pub async fn replicas_of(&self, room: &RoomName) -> Result<Vec<usize>> {
-        let (map, shard) = self.shard_of(room).await?;
-        Ok(shard.replicas.iter().filter_map(|replica| self.index_of(&map, replica.node)).collect())
-    }
-
-    async fn shard_of(&self, room: &RoomName) -> Result<(ClusterMap, ShardEntry)> {
-        let asked = (0..self.size()).find(|k| self.runs(*k)).context("no node runs")?;
-        let map = self.map(asked).await?;
-        let count = u32::try_from(map.shards.len()).ok().and_then(ShardCount::new);
-        let shard = room.hash_shard(count.context("the map has no shards")?);
-        let entry = map.shards.iter().find(|entry| entry.shard == shard).cloned();
-        let entry = entry.with_context(|| format!("the map lacks {shard}"))?;
-        Ok((map, entry))
-    }
-
-    /// Which of the nodes that is to the cluster.
-    fn index_of(&self, map: &ClusterMap, node: NodeId) -> Option<usize> {
-        let url = &map.nodes.iter().find(|entry| entry.node == node)?.url;
-        (0..self.size()).find(|k| self.url(*k) == *url)
-    }
-
-    /// A running node that does not own a room.
-    ///
-    /// # Errors
-    /// As [`Cluster::owner_of`]; there is no other node.
-    pub async fn other_than_owner_of(&self, room: &RoomName) -> Result<usize> {
-        let owner = self.owner_of(room).await?;
-        (0..self.size()).find(|k| *k != owner && self.runs(*k)).context("no other node runs")
     }
 
     /// Shows the ends of all logs.
