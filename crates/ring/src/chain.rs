@@ -4,16 +4,20 @@ use std::collections::VecDeque;
 
 use crate::place::Plan;
 
+/// What a chain of moves is for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// The shard gets one more copy.
+    Add { shard: usize },
+    /// The member gets rid of one copy; of one that it owns only if `owned`.
+    Relieve { member: usize, owned: bool },
+}
+
 impl Plan {
     /// Gives the shard one more copy when all members that fit hold as many as they may. `false`: none fits.
     pub(crate) fn make_room(&mut self, shard: usize) -> bool {
-        if let Some(chain) = self.find_chain(shard) {
-            for &(moving, from, to) in &chain.steps {
-                for held in self.held[moving].iter_mut().filter(|held| **held == from) {
-                    *held = to;
-                }
-            }
-            self.holdable[chain.last] -= 1;
+        if let Some(chain) = self.find_chain(Purpose::Add { shard }) {
+            self.shift(&chain);
             self.held[shard].push(chain.first);
             return true;
         }
@@ -24,12 +28,35 @@ impl Plan {
         true
     }
 
+    /// Takes one copy from a member that holds more than its share to one that may hold more, over as few others as
+    /// possible. `false`: there is no such way.
+    pub(crate) fn relieve(&mut self, member: usize) -> bool {
+        let find = |owned| self.find_chain(Purpose::Relieve { member, owned });
+        let Some(chain) = find(false).or_else(|| find(true)) else { return false };
+        self.shift(&chain);
+        self.holdable[member] += 1;
+        true
+    }
+
+    fn shift(&mut self, chain: &Chain) {
+        for &(moving, from, to) in &chain.steps {
+            for held in self.held[moving].iter_mut().filter(|held| **held == from) {
+                *held = to;
+            }
+        }
+        self.holdable[chain.last] -= 1;
+    }
+
     /// Looks for a member that may hold one more copy: some shard's copy moves there from another member, to
-    /// which another one moves, and so on, until one has moved away from a member that fits. The shortest chain.
-    fn find_chain(&self, shard: usize) -> Option<Chain> {
+    /// which another one moves, and so on, until the purpose is fulfilled. The shortest chain.
+    fn find_chain(&self, purpose: Purpose) -> Option<Chain> {
         let mut reached = vec![Reached::Not; self.zones.len()];
         let mut queue = VecDeque::new();
-        for member in (0..self.zones.len()).filter(|&member| self.fits(shard, member, None)) {
+        let is_first = |&member: &usize| match purpose {
+            Purpose::Add { shard } => self.fits(shard, member, None),
+            Purpose::Relieve { member: relieved, .. } => relieved == member,
+        };
+        for member in (0..self.zones.len()).filter(is_first) {
             reached[member] = Reached::First;
             queue.push_back(member);
         }
@@ -39,15 +66,22 @@ impl Plan {
                 return Some(chain);
             }
             for (moving, held) in self.held.iter().enumerate() {
-                // Owners stay. Nor does a shard move twice: each step was checked against what is, not against
-                // what the others leave.
-                let stays = moving == shard || !held[1..].contains(&member) || chain.moves(moving);
+                let (growing, owned) = match purpose {
+                    Purpose::Add { shard } => (moving == shard, false),
+                    Purpose::Relieve { owned, .. } => (false, owned),
+                };
+                let movable = if owned { &held[..] } else { held.get(1..).unwrap_or_default() };
+                // No shard moves twice: each step was checked against what is, not against what the others leave.
+                let stays = growing || !movable.contains(&member) || chain.moves(moving);
                 if stays {
                     continue;
                 }
-                for (to, reached) in reached.iter_mut().enumerate() {
-                    if *reached == Reached::Not && self.fits(moving, to, Some(member)) {
-                        *reached = Reached::By { moving, from: member };
+                for to in 0..reached.len() {
+                    if reached[to] == Reached::Not && self.fits(moving, to, Some(member)) {
+                        reached[to] = Reached::By { moving, from: member };
+                        if self.holdable[to] > 0 {
+                            return Some(Chain::to(to, &reached));
+                        }
                         queue.push_back(to);
                     }
                 }
@@ -72,7 +106,7 @@ enum Reached {
 
 /// Moves of copies, each away from where the one before it (or the missing copy) goes to.
 struct Chain {
-    /// Where the missing copy goes.
+    /// Where the missing copy goes, or the member to relieve.
     first: usize,
     /// Shard, from, to; the last move comes first.
     steps: Vec<(usize, usize, usize)>,

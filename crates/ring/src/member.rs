@@ -13,16 +13,19 @@ pub struct Member {
     /// What it fails together with: a rack, a room, a power supply. Copies of a shard are kept in different
     /// zones as far as there are enough of them. A node without a zone is a zone of its own.
     pub zone: Option<String>,
+    /// It does not answer now: it keeps the copies that it has, and [`rebalance`](crate::rebalance) gives it no
+    /// further ones. [`place`](crate::place), which knows of no copies yet, makes no difference.
+    pub silent: bool,
 }
 
 impl Member {
     /// The largest weight.
     pub const WEIGHT_MAX: u32 = 100;
 
-    /// A member of weight 1 without a zone.
+    /// A member of weight 1 without a zone, that answers.
     #[must_use]
     pub const fn new(node: NodeId) -> Self {
-        Self { node, weight: 1, zone: None }
+        Self { node, weight: 1, zone: None, silent: false }
     }
 }
 

@@ -50,14 +50,11 @@ pub fn place(members: &[Member], shards: ShardCount, replicas: usize) -> Result<
     for shard in shards.iter() {
         plan.choose_copies(shard.0 as usize, ring.walk(shard));
     }
-    let nodes = |held: &Vec<usize>| held.iter().map(|&member| members[member].node).collect();
-    let replicas =
-        shards.iter().zip(&plan.held).map(|(shard, held)| ShardReplicas { shard, nodes: nodes(held) });
-    Ok(Placement { shards: replicas.collect() })
+    Ok(plan.placement(&members, shards))
 }
 
 /// The members that get shards, sorted by node.
-fn check(members: &[Member], replicas: usize) -> Result<Vec<&Member>, RingError> {
+pub(crate) fn check(members: &[Member], replicas: usize) -> Result<Vec<&Member>, RingError> {
     if replicas == 0 {
         return Err(RingError::NoReplicas);
     }
@@ -76,13 +73,15 @@ fn check(members: &[Member], replicas: usize) -> Result<Vec<&Member>, RingError>
 /// A placement on its way. Members, zones and shards go by index.
 pub(crate) struct Plan {
     /// Copies of a shard.
-    replicas: usize,
+    pub(crate) replicas: usize,
     /// By member.
     pub(crate) zones: Vec<usize>,
     /// Most copies of a shard in one zone.
-    zone_max: usize,
-    /// How many more shards each member may own.
-    ownable: Vec<u64>,
+    pub(crate) zone_max: usize,
+    /// Whether each member may get copies that it has not.
+    pub(crate) open: Vec<bool>,
+    /// How many more shards each member may own; below 0: it owns more than its share.
+    pub(crate) ownable: Vec<i64>,
     /// How many more copies each member may hold; below 0: it holds more than its share.
     pub(crate) holdable: Vec<i64>,
     /// The members of each shard so far, its owner first.
@@ -95,19 +94,27 @@ impl Plan {
         let zone_max = zone_max(&zones, replicas);
         let weights: Vec<u64> = members.iter().map(|member| u64::from(member.weight)).collect();
         let shards = u64::from(shards.get());
-        let owners = Bounds { member_max: shards, zones: &zones, zone_max: shards };
-        let copies = Bounds { member_max: shards, zones: &zones, zone_max: shards * zone_max as u64 };
+        let (has, member_max) = (vec![0; members.len()], vec![shards; members.len()]);
+        let owners = Bounds { has: &has, member_max: &member_max, zones: &zones, zone_max: shards };
+        let copies =
+            Bounds { has: &has, member_max: &member_max, zones: &zones, zone_max: shards * zone_max as u64 };
+        let whole = |dealt: Vec<u64>| dealt.into_iter().map(|seats| seats as i64).collect();
         Self {
             replicas,
             zone_max,
-            ownable: deal(&weights, shards, &owners),
-            holdable: deal(&weights, shards * replicas as u64, &copies)
-                .into_iter()
-                .map(|n| n as i64)
-                .collect(),
+            open: vec![true; members.len()],
+            ownable: whole(deal(&weights, shards, &owners)),
+            holdable: whole(deal(&weights, shards * replicas as u64, &copies)),
             held: vec![Vec::with_capacity(replicas); shards as usize],
             zones,
         }
+    }
+
+    pub(crate) fn placement(&self, members: &[&Member], shards: ShardCount) -> Placement {
+        let nodes = |held: &Vec<usize>| held.iter().map(|&member| members[member].node).collect();
+        let replicas =
+            shards.iter().zip(&self.held).map(|(shard, held)| ShardReplicas { shard, nodes: nodes(held) });
+        Placement { shards: replicas.collect() }
     }
 
     /// Gives the shard to the first member of its walk that may own one more.
@@ -120,7 +127,7 @@ impl Plan {
     }
 
     /// Gives the shard's other copies to the first members of its walk that may hold one more and fit.
-    fn choose_copies(&mut self, shard: usize, walk: impl Iterator<Item = usize>) {
+    pub(crate) fn choose_copies(&mut self, shard: usize, walk: impl Iterator<Item = usize>) {
         for member in walk {
             if self.held[shard].len() == self.replicas {
                 return;
@@ -141,12 +148,12 @@ impl Plan {
     pub(crate) fn fits(&self, shard: usize, member: usize, without: Option<usize>) -> bool {
         let mut others = self.held[shard].iter().filter(|&&held| Some(held) != without);
         let in_zone = others.clone().filter(|&&held| self.zones[held] == self.zones[member]).count();
-        in_zone < self.zone_max && others.all(|&held| held != member)
+        self.open[member] && in_zone < self.zone_max && others.all(|&held| held != member)
     }
 }
 
 /// Each member's zone as an index: that of the first member of the same zone.
-fn zones(members: &[&Member]) -> Vec<usize> {
+pub(crate) fn zones(members: &[&Member]) -> Vec<usize> {
     let first = |member: &Member| members.iter().position(|other| other.zone == member.zone);
     let zone = |(index, member): (usize, &&Member)| match member.zone {
         Some(_) => first(member).unwrap_or(index),
@@ -156,7 +163,7 @@ fn zones(members: &[&Member]) -> Vec<usize> {
 }
 
 /// The least number of a shard's copies that every zone must be able to take, so that all find a place.
-fn zone_max(zones: &[usize], replicas: usize) -> usize {
+pub(crate) fn zone_max(zones: &[usize], replicas: usize) -> usize {
     let mut sizes = BTreeMap::new();
     for zone in zones {
         *sizes.entry(zone).or_insert(0_usize) += 1;

@@ -2,8 +2,11 @@
 
 /// What bounds a member's number of seats, besides its weight.
 pub(crate) struct Bounds<'a> {
-    /// Most seats of one member.
-    pub(crate) member_max: u64,
+    /// How many seats each member has now, by index: of several that are next, one that has more than it was dealt
+    /// so far goes first, so that seats stay where they are.
+    pub(crate) has: &'a [u64],
+    /// Most seats of each member, by index.
+    pub(crate) member_max: &'a [u64],
     /// Each member's zone, by index.
     pub(crate) zones: &'a [usize],
     /// Most seats of one zone together.
@@ -23,9 +26,13 @@ pub(crate) fn deal(weights: &[u64], seats: u64, bounds: &Bounds<'_>) -> Vec<u64>
     let mut in_zone = vec![0; bounds.zones.iter().max().map_or(0, |last| last + 1)];
     for _ in 0..seats {
         let open = (0..weights.len())
-            .filter(|&m| dealt[m] < bounds.member_max && in_zone[bounds.zones[m]] < bounds.zone_max);
-        // a / wa < b / wb, without fractions.
-        let least = open.reduce(|a, b| if dealt[b] * weights[a] < dealt[a] * weights[b] { b } else { a });
+            .filter(|&m| dealt[m] < bounds.member_max[m] && in_zone[bounds.zones[m]] < bounds.zone_max);
+        // dealt / weight without fractions, then whether it has the seat already.
+        let before = |a: usize, b: usize| {
+            let order = (dealt[a] * weights[b]).cmp(&(dealt[b] * weights[a]));
+            order.then_with(|| (dealt[b] < bounds.has[b]).cmp(&(dealt[a] < bounds.has[a])))
+        };
+        let least = open.reduce(|a, b| if before(b, a).is_lt() { b } else { a });
         let Some(least) = least else { break };
         dealt[least] += 1;
         in_zone[bounds.zones[least]] += 1;
@@ -39,7 +46,12 @@ mod tests {
 
     fn deal_freely(weights: &[u64], seats: u64) -> Vec<u64> {
         let zones: Vec<usize> = (0..weights.len()).collect();
-        deal(weights, seats, &Bounds { member_max: seats, zones: &zones, zone_max: seats })
+        let member_max = vec![seats; weights.len()];
+        deal(
+            weights,
+            seats,
+            &Bounds { has: &vec![0; weights.len()], member_max: &member_max, zones: &zones, zone_max: seats },
+        )
     }
 
     #[test]
@@ -60,14 +72,24 @@ mod tests {
     }
 
     #[test]
+    fn seats_that_remain_stay_where_they_are() {
+        let zones = [0, 1, 2];
+        let with = |has: &[u64]| {
+            deal(&[1; 3], 32, &Bounds { has, member_max: &[32; 3], zones: &zones, zone_max: 32 })
+        };
+        assert_eq!(with(&[10, 11, 11]), [10, 11, 11]);
+        assert_eq!(with(&[11, 21, 0]), [11, 11, 10]);
+    }
+
+    #[test]
     fn what_a_full_member_cannot_take_goes_to_the_others() {
-        let bounds = Bounds { member_max: 10, zones: &[0, 1, 2], zone_max: 30 };
+        let bounds = Bounds { has: &[0; 3], member_max: &[10; 3], zones: &[0, 1, 2], zone_max: 30 };
         assert_eq!(deal(&[10, 1, 1], 20, &bounds), [10, 5, 5]);
     }
 
     #[test]
     fn what_a_full_zone_cannot_take_goes_to_the_others() {
-        let bounds = Bounds { member_max: 12, zones: &[0, 0, 0, 1, 2], zone_max: 12 };
+        let bounds = Bounds { has: &[0; 5], member_max: &[12; 5], zones: &[0, 0, 0, 1, 2], zone_max: 12 };
         assert_eq!(deal(&[1; 5], 36, &bounds), [4, 4, 4, 12, 12]);
     }
 }

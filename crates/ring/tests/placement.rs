@@ -171,7 +171,7 @@ fn any_members() -> impl Strategy<Value = Vec<Member>> {
     let weight = prop_oneof![4 => Just(1_u32), 3 => 0..6_u32, 1 => Just(20_u32)];
     let zone = prop_oneof![Just(None), (0..4_u32).prop_map(|zone| Some(format!("z{zone}")))];
     proptest::collection::btree_map(1..1000_u32, (weight, zone), 1..12).prop_map(|members| {
-        let member = |(node, (weight, zone))| Member { node: NodeId(node), weight, zone };
+        let member = |(node, (weight, zone))| Member { weight, zone, ..Member::new(NodeId(node)) };
         members.into_iter().map(member).collect()
     })
 }

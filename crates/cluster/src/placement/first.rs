@@ -58,6 +58,7 @@ fn first_table(state: &MetaState) -> Result<Vec<Vec<NodeId>>, ring::RingError> {
             node: *node,
             weight: record.spec.weight,
             zone: record.spec.zone.clone(),
+            silent: false,
         })
         .collect();
     let placement = ring::place(&members, founded.shards, founded.replicas as usize)?;
