@@ -27,7 +27,9 @@ mod settle;
 mod start;
 
 // What the cluster agrees on, and what follows from it.
+mod drain;
 mod failover;
+mod handover;
 mod meta;
 mod peer;
 mod pings;
@@ -39,6 +41,7 @@ mod tasks;
 mod versioned;
 
 pub use config::{Advertise, ConfigError, NodeConfig, Start, Tuning};
+pub use drain::Drained;
 pub use error::StartError;
 pub use events::{Event, EventKind, Recorded};
 pub use identity::Identity;

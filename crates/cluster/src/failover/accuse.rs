@@ -51,7 +51,7 @@ impl Shared {
     /// What this node's replicas say.
     pub(crate) async fn testify(&self, accusation: &Accusation) -> Vec<(GroupId, Testimony)> {
         let opinion = self.pings.opinion(accusation.suspect);
-        let fit = !self.pings.is_unfit_here();
+        let fit = !self.pings.is_unfit_here() && !self.pings.is_leaving_here();
         let groups = accusation.groups.iter().filter_map(|id| self.group(*id));
         let said = groups.map(|group| async move {
             let last = timeout(LOOK_MAX, group.last_position()).await.ok()?.ok()?;
@@ -62,7 +62,7 @@ impl Shared {
         join_all(said).await.into_iter().flatten().collect()
     }
 
-    fn group(&self, id: GroupId) -> Option<Group> {
+    pub(crate) fn group(&self, id: GroupId) -> Option<Group> {
         match id {
             GroupId::Meta => self.meta.group().cloned(),
             GroupId::Shard(shard) => self.shards.get(shard).map(|local| local.group.clone()),

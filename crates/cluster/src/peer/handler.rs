@@ -90,6 +90,9 @@ impl Shared {
                 self.failover.nudge(accusation.suspect);
                 Ok(Answer::Testimonies(self.testify(&accusation).await))
             }
+            Request::TakeOver { group, replica, epoch } => {
+                Ok(self.take_over_for(from, (group, replica, epoch)).await)
+            }
             Request::FreshState => {
                 let state = self.meta.fresh_here().await;
                 Ok(state.map_or_else(|error| self.no_reply(error), |state| Answer::State(state.encode())))

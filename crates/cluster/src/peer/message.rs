@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use roomkeeper_consensus::GroupId;
-use roomkeeper_types::{ClusterId, Epoch, NodeId, ShardId};
+use roomkeeper_types::{ClusterId, Epoch, NodeId, ReplicaId, ShardId};
 use serde::{Deserialize, Serialize};
 
 use crate::failover::{Accusation, Testimony};
@@ -29,6 +29,8 @@ pub(crate) enum Request {
     FreshState,
     /// A leader is suspected: what do your replicas of its groups say?
     Accuse(Accusation),
+    /// The leader in this epoch wants this replica to lead instead.
+    TakeOver { group: GroupId, replica: ReplicaId, epoch: Epoch },
 }
 
 /// A node that wants in.
@@ -68,6 +70,8 @@ pub(crate) enum Answer {
     State(Bytes),
     /// To `Accuse`: of every group that this node has a replica of.
     Testimonies(Vec<(GroupId, Testimony)>),
+    /// To `TakeOver`: the replica campaigns.
+    Done,
 }
 
 impl Request {

@@ -47,8 +47,8 @@ async fn echo(inner: &Inner, hello: &Hello, stream: TcpStream) -> io::Result<()>
     loop {
         let frame = timeout(IDLE_MAX, Frame::read(&mut input)).await;
         let frame = frame.map_err(|_| io::Error::other("silent for too long"))??;
-        inner.update(|detector, now| detector.heard(hello.from, hello.incarnation, frame.unfit, now));
-        let pong = Frame { kind: Kind::Pong, unfit: inner.is_unfit(), number: frame.number };
+        inner.update(|detector, now| detector.heard(hello.from, hello.incarnation, frame.health, now));
+        let pong = Frame { kind: Kind::Pong, health: inner.health(), number: frame.number };
         pong.write(&mut output).await?;
     }
 }

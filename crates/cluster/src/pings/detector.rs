@@ -41,6 +41,15 @@ impl std::fmt::Display for Cause {
     }
 }
 
+/// What a node says of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// Its disk hangs: it should lead nothing, and what it leads is led by nobody.
+    pub(crate) unfit: bool,
+    /// It is about to stop: it gives away what it leads, and should be given nothing.
+    pub(crate) leaving: bool,
+}
+
 /// A node that is thought not to lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Suspicion {
@@ -74,6 +83,7 @@ struct Peer {
     /// None before the first word.
     incarnation: Option<Incarnation>,
     suspected: Option<(Cause, Instant)>,
+    leaving: bool,
 }
 
 /// What was heard of the other nodes.
@@ -92,7 +102,7 @@ impl Detector {
     pub(crate) fn set_peers(&mut self, nodes: &[NodeId], now: Instant) {
         self.peers.retain(|node, _| nodes.contains(node));
         for node in nodes {
-            let new = || Peer { heard: now, incarnation: None, suspected: None };
+            let new = || Peer { heard: now, incarnation: None, suspected: None, leaving: false };
             self.peers.entry(*node).or_insert_with(new);
         }
     }
@@ -102,10 +112,12 @@ impl Detector {
         &mut self,
         node: NodeId,
         incarnation: Incarnation,
-        unfit: bool,
+        health: Health,
         now: Instant,
     ) -> bool {
         let Some(peer) = self.peers.get_mut(&node) else { return false };
+        let Health { unfit, leaving } = health;
+        peer.leaving = leaving;
         let former = peer.suspected.map(|(cause, _)| cause);
         peer.heard = now;
         let restarted = peer.incarnation.replace(incarnation).is_some_and(|known| known != incarnation);
@@ -166,6 +178,11 @@ impl Detector {
         let peer = self.peers.get(&node)?;
         let (cause, since) = peer.suspected?;
         Some(Suspicion { node, cause, since, known: peer.incarnation.is_some() })
+    }
+
+    /// Whether the node said that it is about to stop.
+    pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.leaving)
     }
 
     /// What to say of the node.

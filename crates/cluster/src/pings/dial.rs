@@ -59,7 +59,7 @@ async fn connect(inner: &Inner, node: NodeId, address: &str) -> io::Result<(TcpS
 async fn converse(inner: &Inner, node: NodeId, stream: TcpStream, hello: Hello) -> io::Result<()> {
     let (input, mut output) = stream.into_split();
     let mut input = BufReader::new(input);
-    let heard = |unfit| inner.update(|detector, now| detector.heard(node, hello.incarnation, unfit, now));
+    let heard = |health| inner.update(|detector, now| detector.heard(node, hello.incarnation, health, now));
     let ping = async {
         let mut ticks = interval(inner.rhythm.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,13 +67,13 @@ async fn converse(inner: &Inner, node: NodeId, stream: TcpStream, hello: Hello) 
         loop {
             ticks.tick().await;
             number += 1;
-            Frame { kind: Kind::Ping, unfit: inner.is_unfit(), number }.write(&mut output).await?;
+            Frame { kind: Kind::Ping, health: inner.health(), number }.write(&mut output).await?;
         }
     };
     let listen = async {
         loop {
             let frame = timeout(inner.rhythm.silence_max, Frame::read(&mut input)).await;
-            heard(frame.map_err(|_| io::Error::other("silent for too long"))??.unfit);
+            heard(frame.map_err(|_| io::Error::other("silent for too long"))??.health);
         }
     };
     let ended: io::Result<std::convert::Infallible> = tokio::select! {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hello:  "RKPG" | length u16 | versioned postcard of Hello
-//! frame:  kind u8 (1 ping, 2 pong) | flags u8 (bit 0: unfit) | number u64
+//! frame:  kind u8 (1 ping, 2 pong) | flags u8 (bit 0: unfit, bit 1: leaving) | number u64
 //! ```
 //! All numbers are big-endian. The first four bytes tell a ping connection from one of Raft's on the same port.
 
@@ -12,7 +12,7 @@ use roomkeeper_types::{ClusterId, NodeId};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::detector::Incarnation;
+use super::detector::{Health, Incarnation};
 use crate::versioned;
 
 /// How a ping connection begins.
@@ -21,6 +21,7 @@ const VERSION: u8 = 1;
 const HELLO_MAX: usize = 4 << 10;
 const FRAME: usize = 10;
 const UNFIT: u8 = 1;
+const LEAVING: u8 = 2;
 
 /// Who speaks, and to whom it means to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +44,8 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) kind: Kind,
-    /// The speaker should lead nothing.
-    pub(super) unfit: bool,
+    /// What the speaker says of itself.
+    pub(super) health: Health,
     /// A pong has its ping's.
     pub(super) number: u64,
 }
@@ -85,7 +86,8 @@ impl Frame {
             Kind::Ping => 1,
             Kind::Pong => 2,
         };
-        bytes[1] = if self.unfit { UNFIT } else { 0 };
+        let flag = |set, flag| if set { flag } else { 0 };
+        bytes[1] = flag(self.health.unfit, UNFIT) | flag(self.health.leaving, LEAVING);
         bytes[2..].copy_from_slice(&self.number.to_be_bytes());
         out.write_all(&bytes).await
     }
@@ -99,7 +101,8 @@ impl Frame {
             2 => Kind::Pong,
             _ => return Err(bad("neither a ping nor a pong")),
         };
-        Ok(Self { kind, unfit: flags & UNFIT != 0, number: u64::from_be_bytes(number) })
+        let health = Health { unfit: flags & UNFIT != 0, leaving: flags & LEAVING != 0 };
+        Ok(Self { kind, health, number: u64::from_be_bytes(number) })
     }
 }
 
@@ -122,8 +125,9 @@ mod tests {
         let mut wire = Vec::new();
         hello().write(&mut wire).await.unwrap();
         let frames = [
-            Frame { kind: Kind::Ping, unfit: false, number: 1 },
-            Frame { kind: Kind::Pong, unfit: true, number: u64::MAX },
+            Frame { kind: Kind::Ping, health: Health::default(), number: 1 },
+            Frame { kind: Kind::Ping, health: Health { unfit: false, leaving: true }, number: 2 },
+            Frame { kind: Kind::Pong, health: Health { unfit: true, leaving: false }, number: u64::MAX },
         ];
         for frame in frames {
             frame.write(&mut wire).await.unwrap();

@@ -26,7 +26,7 @@ pub(crate) use detector::{Cause, Opinion, Rhythm, Suspicion};
 pub(crate) use split::split_incoming;
 pub(crate) use thread::{PingThread, Surroundings};
 
-use detector::{Detector, Incarnation, Tick};
+use detector::{Detector, Health, Incarnation, Tick};
 use frame::Hello;
 
 /// A node that was not heard of for longer than this is shown as not alive. For people to read, and for planned
@@ -52,6 +52,7 @@ struct Inner {
     /// Counts changes of what is thought of anybody.
     changes: watch::Sender<u64>,
     unfit: AtomicBool,
+    leaving: AtomicBool,
     arrivals: mpsc::Sender<TcpStream>,
     waiting: Mutex<Option<mpsc::Receiver<TcpStream>>>,
     stop: CancellationToken,
@@ -69,6 +70,7 @@ impl Pings {
             detector: Mutex::new(Detector::new(rhythm, Instant::now())),
             changes: watch::Sender::default(),
             unfit: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             arrivals,
             waiting: Mutex::new(Some(waiting)),
             stop: CancellationToken::new(),
@@ -117,6 +119,21 @@ impl Pings {
         news
     }
 
+    /// Whether the node said that it is about to stop.
+    pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
+        self.inner.detector.lock().is_leaving(node)
+    }
+
+    /// Whether this node is about to stop.
+    pub(crate) fn is_leaving_here(&self) -> bool {
+        self.inner.leaving.load(Ordering::Acquire)
+    }
+
+    /// From now on this node tells the others that it is about to stop.
+    pub(crate) fn set_leaving(&self) {
+        self.inner.leaving.store(true, Ordering::Release);
+    }
+
     /// Ends the thread and closes its connections: others find this node gone at once.
     pub(crate) fn stop(&self) {
         self.inner.stop.cancel();
@@ -144,8 +161,8 @@ impl Inner {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    fn is_unfit(&self) -> bool {
-        self.unfit.load(Ordering::Acquire)
+    fn health(&self) -> Health {
+        Health { unfit: self.unfit.load(Ordering::Acquire), leaving: self.leaving.load(Ordering::Acquire) }
     }
 
     fn hello(&self, to: NodeId, secret: Option<String>) -> Hello {

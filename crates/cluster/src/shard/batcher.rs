@@ -59,7 +59,11 @@ pub(crate) struct Queue {
     bytes: Arc<Semaphore>,
     bytes_max: u32,
     verdicts: Arc<Verdicts>,
+    turn: Turn,
 }
+
+/// Held while a batch is on its way: whoever holds it knows that nothing is, and that nothing will be.
+pub(crate) type Turn = Arc<tokio::sync::Mutex<()>>;
 
 /// One command on its way.
 struct Job {
@@ -118,6 +122,11 @@ impl Verdicts {
 }
 
 impl Queue {
+    /// Waits for the batch in flight; none is proposed while the guard is held.
+    pub(crate) async fn quiet(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
     /// Queues a command; waits while the queue is full of commands or bytes. Dropped while it waits, the
     /// command was never here and its completion is not called.
     pub(crate) async fn submit(&self, command: Command, done: Completion) {
@@ -151,6 +160,7 @@ pub(crate) struct Batcher {
     /// A command that did not fit into the batch before.
     carried: Option<Job>,
     ended: CancellationToken,
+    turn: Turn,
     answer_timeout: Duration,
     entry_bytes_max: usize,
     entry_commands_max: usize,
@@ -173,7 +183,9 @@ impl Batcher {
             bytes: bytes.clone(),
             bytes_max: tuning.queue_bytes_max,
             verdicts: verdicts.clone(),
+            turn: Turn::default(),
         };
+        let turn = queue.turn.clone();
         let batcher = Self {
             epoch,
             group,
@@ -183,6 +195,7 @@ impl Batcher {
             verdicts,
             carried: None,
             ended,
+            turn,
             answer_timeout: tuning.answer_timeout,
             entry_bytes_max: tuning.entry_bytes_max,
             entry_commands_max: tuning.queue_commands_max,
@@ -194,6 +207,8 @@ impl Batcher {
     pub(crate) async fn run(mut self) {
         let ended = self.ended.clone();
         while let Some(first) = self.first(&ended).await {
+            // Behind a hand-over that is under way. When it succeeds the batch is refused as not proposed.
+            let _turn = self.turn.clone().lock_owned().await;
             if let Some(first) = self.still_wanted(first) {
                 let (commands, waiting) = self.collect(first);
                 self.propose(commands, waiting).await;

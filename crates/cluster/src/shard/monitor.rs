@@ -20,6 +20,7 @@ const LEADER_TICK: Duration = Duration::from_millis(50);
 /// Watches the replica until the node stops or the replica does.
 pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>) {
     let mut changes = local.group.watch();
+    let mut health = shared.pings.changes();
     let mut held: Option<Ownership> = None;
     // Who was heard to lead before this node does.
     let mut former_owner = None;
@@ -35,7 +36,9 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
         tell_router(&shared, &local, &status);
         let me = shared.identity.node;
         former_owner = status.leader.map(|leader| leader.node).filter(|node| *node != me).or(former_owner);
-        let claim = claim(&status, Instant::now(), shared.tuning.quorum_age_max);
+        // A node whose disk hangs owns nothing, though its followers may still commit for it.
+        let claim = claim(&status, Instant::now(), shared.tuning.quorum_age_max)
+            .filter(|_| !shared.pings.is_unfit_here());
         held = match (held.take(), claim) {
             (Some(ownership), Some((epoch, until)))
                 if ownership.epoch() == epoch && !ownership.has_ended() =>
@@ -45,7 +48,7 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
             }
             (former, claim) => {
                 if let Some(former) = former {
-                    give_up(&shared, &former, why_over(&status));
+                    give_up(&shared, &former, why_over(&shared, &status));
                 }
                 claim.and_then(|claim| take(&shared, &local, claim, former_owner.take()))
             }
@@ -58,6 +61,7 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
         tokio::select! {
             () = shared.tasks.stopping() => break,
             changed = changes.changed() => if changed.is_err() { break },
+            changed = health.changed() => if changed.is_err() { break },
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -103,8 +107,9 @@ fn take(
     Some(ownership)
 }
 
-fn why_over(status: &Status) -> &'static str {
+fn why_over(shared: &Shared, status: &Status) -> &'static str {
     match status.role {
+        Role::Leader if shared.pings.is_unfit_here() => "the disk hangs",
         Role::Leader if status.term_applied => "no quorum was heard for too long",
         Role::Leader => "elected again, in a higher epoch",
         _ => "another replica leads or is being elected",

@@ -135,6 +135,11 @@ impl Ownership {
         &self.inner.store
     }
 
+    /// Waits for the batch in flight; nothing is proposed while the guard is held.
+    pub(crate) async fn quiet(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.inner.queue.quiet().await
+    }
+
     /// A quorum was heard since: ownership holds until then.
     pub(crate) fn extend(&self, until: Instant) {
         self.inner.until.set(until);
