@@ -5,6 +5,7 @@ mod bench;
 mod cli;
 mod config;
 mod dev;
+mod events;
 mod replay;
 mod room;
 mod serve;
@@ -35,6 +36,8 @@ enum Command {
     Config(serve::ConfigCommand),
     /// Show the cluster's nodes and shards, and what is wrong with them
     Status(status::StatusArgs),
+    /// Show what happened to ownership and replicas, on all nodes
+    Events(events::EventsArgs),
     /// List, show, create, delete, read and write rooms
     Room(room::RoomArgs),
     /// Play chat logs as live rooms, then prove that the rooms are the logs
@@ -60,6 +63,7 @@ async fn run() -> ExitCode {
         Command::Config(command) => return serve::exit(serve::config(command)),
         Command::Dev(args) => dev::run(args).await.map(|()| FINE),
         Command::Status(args) => status::run(args).await,
+        Command::Events(args) => events::run(args).await,
         Command::Room(args) => room::run(args).await.map(|()| FINE),
         Command::Replay(args) => replay::run(args).await,
         Command::Bench(args) => bench::run(args).await.map(|()| FINE),
