@@ -41,7 +41,7 @@ impl Part {
     }
 }
 
-/// Damages a file of that kind in a data directory (see `cluster`'s `datadir`: `log/` and `data/`), and says
+/// Damages a file of that kind in a data directory (see `cluster`'s `datadir`: `log/db/` and `data/`), and says
 /// which. Of several the largest: an empty one has nothing to damage.
 ///
 /// # Errors
@@ -49,7 +49,7 @@ impl Part {
 pub fn damage(data: &Path, part: Part, damage: Damage, rng: &mut StdRng) -> Result<PathBuf> {
     let mut found = Vec::new();
     // The write-ahead log that matters is the raft log's: the rows' database writes without one.
-    for database in if part == Part::Sst { &["data", "log"][..] } else { &["log", "data"][..] } {
+    for database in if part == Part::Sst { &["data", "log/db"][..] } else { &["log/db", "data"][..] } {
         found.extend(files(&data.join(database))?.into_iter().filter(|path| part.is_part(path)));
         if !found.is_empty() {
             break;
@@ -125,7 +125,7 @@ mod tests {
     use crate::scratch::Scratch;
 
     fn written(scratch: &Scratch) -> PathBuf {
-        let log = scratch.path().join("log");
+        let log = scratch.path().join("log/db");
         fs::create_dir_all(&log).unwrap();
         fs::write(log.join("000004.log"), [7; 9_000]).unwrap();
         fs::write(log.join("000009.log"), []).unwrap();

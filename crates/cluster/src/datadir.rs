@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! LOCK      held by the running process
-//! log/      the raft log of all groups
+//! log/      the raft log of all groups, and marks of what it had on disk
 //! data/     the rows of all replicas, and the node's own
 //! scratch/ snapshots on their way; emptied at every start
 //! ```

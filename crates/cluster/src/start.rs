@@ -124,6 +124,7 @@ impl Shared {
         self.found().await?;
 
         self.tasks.spawn_loop(watch_meta(self.clone()));
+        self.tasks.spawn_loop(watch_disk(self.clone()));
         self.tasks.spawn_loop(update_own_record(self.clone()));
         self.tasks.spawn_loop(reconcile_meta(self.clone()));
         self.tasks.spawn_loop(place_shards(self.clone()));
@@ -226,6 +227,12 @@ impl Shared {
     fn save_founded(&self) -> Result<(), StartError> {
         StoredIdentity { founding: None, ..self.identity.clone() }.save(&self.dir.data)
     }
+}
+
+/// A write or sync that failed takes the node down at once: what its disk holds is unknown.
+async fn watch_disk(shared: Arc<Shared>) {
+    let why = shared.dir.log.failed().await;
+    shared.failure.report(format!("the disk failed: {why}"));
 }
 
 /// A meta replica that stopped takes the node down.

@@ -34,6 +34,12 @@ impl LogStore {
         state.last.is_none() && state.purged.is_none() && state.vote.is_none()
     }
 
+    /// Index of the last entry that was purged.
+    pub(crate) fn purged(&self) -> io::Result<Option<u64>> {
+        let purged = self.log.state().purged.map(format::decode_log_id).transpose()?;
+        Ok(purged.map(|id| id.index))
+    }
+
     fn read(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<Vec<Entry>> {
         self.log.entries(from..to, max_bytes)?.into_iter().map(format::decode_entry).collect()
     }

@@ -115,9 +115,9 @@ impl MachineAdapter {
         })
     }
 
-    /// Whether the rows hold any entry.
-    pub(crate) fn has_applied(&self) -> bool {
-        self.applied.last.is_some()
+    /// Index of the last entry that the rows hold.
+    pub(crate) fn applied(&self) -> Option<u64> {
+        self.applied.last.map(|last| last.index)
     }
 
     fn apply_run(&mut self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {

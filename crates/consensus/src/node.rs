@@ -68,7 +68,9 @@ impl OpenError {
     fn of(replica: ReplicaId, error: StorageError) -> Self {
         match error {
             StorageError::Tombstoned(_) => Self::Removed(replica),
-            StorageError::Corrupt { .. } => Self::quarantined(replica, error),
+            StorageError::Corrupt { .. } | StorageError::Forgotten { .. } => {
+                Self::quarantined(replica, error)
+            }
             other => Self::failed(other),
         }
     }
@@ -168,7 +170,12 @@ impl Consensus {
         let (epoch, applied_epoch) = watch::channel(Epoch(0));
         let machine = MachineAdapter::open(Box::new(machine), store.clone(), self.scratch.clone(), epoch)
             .map_err(|error| OpenError::quarantined(replica, error))?;
-        if machine.has_applied() && log.is_pristine() {
+        let purged = log.purged().map_err(|error| OpenError::quarantined(replica, error))?;
+        if machine.applied() < purged {
+            let reason = format!("its log begins behind {purged:?}, its rows end at {:?}", machine.applied());
+            return Err(OpenError::quarantined(replica, reason));
+        }
+        if machine.applied().is_some() && log.is_pristine() {
             return Err(OpenError::quarantined(replica, "it has rows but no log: it lost its log"));
         }
         let network = Network { group, links: self.links.clone(), scratch: self.scratch.clone() };

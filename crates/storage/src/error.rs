@@ -31,6 +31,15 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The log came back with less than was on disk, or nobody can tell what was. This replica must not take part in
+    /// its group as its former self.
+    #[error("the log of {replica} has forgotten something: {reason}")]
+    Forgotten {
+        /// Whose log.
+        replica: ReplicaId,
+        /// What is missing.
+        reason: String,
+    },
     /// An append that does not continue the log. Nothing was written; the caller has a bug.
     #[error("append to the log of {replica} at {got}, but its next entry is {expected}")]
     NotNext {

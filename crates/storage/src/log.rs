@@ -5,18 +5,21 @@
 //! once, and then tells everyone in order. So memory and disk see the same writes in the same order, votes
 //! and appends never overtake each other, and a write costs a share of an fsync.
 //!
-//! What is not here yet: a durable mark against a log that came back shorter without an error. RocksDB's
-//! point-in-time recovery forgets everything behind a flipped bit in its WAL, and says nothing.
+//! Beside the database a small file holds durable marks of what each log had ([`marks`]), so that one that comes
+//! back shorter is found out before anybody relies on it.
 
 mod disk;
 mod engine;
 mod group;
 mod keys;
+mod marks;
 mod queue;
 mod recover;
 mod tail;
 mod writer;
 
+#[cfg(test)]
+mod fatal_test;
 #[cfg(test)]
 mod recover_test;
 #[cfg(test)]

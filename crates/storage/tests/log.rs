@@ -276,7 +276,7 @@ async fn database_without_its_current_file_is_refused_and_left_alone() {
         let engine = LogEngine::open(dir.path()).unwrap();
         append(&engine.group(REPLICA).unwrap(), 1, entries(1..4)).await.unwrap();
     }
-    let (current, away) = (dir.path().join("CURRENT"), dir.path().join("away"));
+    let (current, away) = (dir.path().join("db/CURRENT"), dir.path().join("db/away"));
     std::fs::rename(&current, &away).unwrap();
     let refused = LogEngine::open(dir.path()).unwrap_err().to_string();
     assert!(refused.contains("CURRENT is missing"), "{refused}");
@@ -298,8 +298,10 @@ async fn flipped_bit_in_a_table_is_an_error_when_the_group_is_opened() {
     }
     // Recovery writes what was in the WAL to tables.
     drop(LogEngine::open(dir.path()).unwrap());
-    let table =
-        files(dir.path(), ".sst").into_iter().max_by_key(|file| file.metadata().unwrap().len()).unwrap();
+    let table = files(&dir.path().join("db"), ".sst")
+        .into_iter()
+        .max_by_key(|file| file.metadata().unwrap().len())
+        .unwrap();
     support::flip(&table, 1000);
     let opened = LogEngine::open(dir.path()).and_then(|engine| engine.group(REPLICA).map(|_| ()));
     assert!(matches!(opened, Err(Error::Corrupt { .. } | Error::Open { .. })), "{opened:?}");

@@ -54,12 +54,14 @@ impl RocksDisk {
                     self.put(batch, family, keys::key(replica, Kind::Entry, index), &[entry]);
                 }
             }
-            Op::Vote(vote) => self.put(batch, family, keys::key(replica, Kind::Vote, 0), &[vote]),
+            Op::Vote { number, vote } => {
+                self.put(batch, family, keys::key(replica, Kind::Vote, 0), &[&number.to_be_bytes(), vote]);
+            }
             Op::Committed(Some(mark)) => {
                 self.put(batch, family, keys::key(replica, Kind::Committed, 0), &[mark]);
             }
             Op::Committed(None) => batch.delete_cf(family, keys::key(replica, Kind::Committed, 0)),
-            Op::Truncate { gone } => delete(batch, family, replica, gone.clone()),
+            Op::Truncate { gone, .. } => delete(batch, family, replica, gone.clone()),
             Op::Purge { gone, kept_from, mark } => {
                 // Point deletes: range tombstones pile up and slow every read down, by orders of magnitude.
                 delete(batch, family, replica, gone.clone());

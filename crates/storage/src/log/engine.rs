@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{JoinHandle, ThreadId};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rocksdb::DB;
@@ -13,11 +14,15 @@ use roomkeeper_types::ReplicaId;
 
 use super::disk::{self, Disk, RocksDisk};
 use super::group::{CacheShare, Group};
+use super::marks::Marks;
 use super::queue::{Ack, Job, Op, Queue, queue};
 use super::tail::Recovered;
 use super::writer::{Counters, Writer};
 use super::{GroupLog, LogOptions, recover};
 use crate::Error;
+
+const DB_FOLDER: &str = "db";
+const MARKS_FILE: &str = "marks";
 
 /// The raft log database of a node. Cheap to clone.
 ///
@@ -31,6 +36,7 @@ pub struct LogEngine {
 /// What all handles share. The writer thread has no part in it, so that it ends with the last handle.
 pub(super) struct Engine {
     db: Arc<DB>,
+    marks: Arc<Marks>,
     queue: Queue,
     /// The groups opened since the start. Removed ones stay, empty, so that none of them comes back.
     groups: Mutex<HashMap<ReplicaId, Arc<Group>>>,
@@ -47,7 +53,8 @@ impl fmt::Debug for LogEngine {
 }
 
 impl LogEngine {
-    /// Opens or creates the database in `path` and starts its writer thread.
+    /// Opens or creates the log in `path` (the database in `db`, the marks of what it had in `marks`) and starts
+    /// its threads.
     ///
     /// # Errors
     /// [`Error::Open`], also when another process has it open.
@@ -57,17 +64,21 @@ impl LogEngine {
 
     /// [`LogEngine::open`] with other sizes.
     pub fn open_with(path: &Path, options: LogOptions) -> Result<Self, Error> {
-        let db = Arc::new(disk::open(path, &options)?);
+        std::fs::create_dir_all(path).map_err(Error::io("making the folder of the raft log"))?;
+        let db = Arc::new(disk::open(&path.join(DB_FOLDER), &options)?);
+        let marks = Marks::open(&path.join(MARKS_FILE))?;
         let disk = RocksDisk::new(Arc::clone(&db));
-        Self::start(path, db, disk, &options)
+        Self::start(path, db, disk, marks, &options)
     }
 
     pub(super) fn start(
         path: &Path,
         db: Arc<DB>,
         disk: impl Disk,
+        marks: Marks,
         options: &LogOptions,
     ) -> Result<Self, Error> {
+        let marks = Arc::new(marks);
         let (queue, jobs) = queue(options.queue_bytes);
         let cache = Arc::new(CacheShare {
             group_bytes: options.group_cache_bytes,
@@ -77,6 +88,7 @@ impl LogEngine {
         let counters = Arc::new(Counters::default());
         let writer = Writer {
             disk,
+            marks: Arc::clone(&marks),
             gate: Arc::clone(queue.gate()),
             cache: Arc::clone(&cache),
             counters: Arc::clone(&counters),
@@ -88,7 +100,8 @@ impl LogEngine {
             .map_err(|error| Error::Open { path: path.to_owned(), reason: error.to_string() })?;
         let writer_thread = writer.thread().id();
         let writer = Mutex::new(Some(writer));
-        let engine = Engine { db, queue, groups: Mutex::default(), cache, counters, writer, writer_thread };
+        let engine =
+            Engine { db, marks, queue, groups: Mutex::default(), cache, counters, writer, writer_thread };
         Ok(Self { engine: Arc::new(engine) })
     }
 
@@ -96,8 +109,8 @@ impl LogEngine {
     /// Blocks: the first time, it reads the log once.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when the log has a hole or cannot be read, [`Error::NoReplica`] when it was removed
-    /// since the start.
+    /// [`Error::Corrupt`] when the log has a hole or cannot be read, [`Error::Forgotten`] when it is less than it
+    /// was, [`Error::NoReplica`] when it was removed since the start.
     pub fn group(&self, replica: ReplicaId) -> Result<GroupLog, Error> {
         let open = self.engine.groups.lock().get(&replica).cloned();
         let group = match open {
@@ -105,6 +118,7 @@ impl LogEngine {
             None => {
                 // Not under the lock: other groups need not wait. Whoever comes first wins.
                 let recovered = recover::group(&self.engine.db, replica)?;
+                self.engine.marks.check(&self.engine.db, replica, &recovered)?;
                 Arc::clone(self.engine.groups.lock().entry(replica).or_insert_with(|| {
                     self.engine.cache.groups.fetch_add(1, Ordering::Relaxed);
                     Arc::new(Group::new(replica, recovered))
@@ -117,9 +131,13 @@ impl LogEngine {
         Ok(GroupLog::new(Arc::clone(&self.engine), group))
     }
 
-    /// The replicas that have a log on disk, in order; also those that no group was opened for. Blocks.
+    /// The replicas that have a log on disk or had one, in order; also those that no group was opened for. Blocks.
     pub fn replicas(&self) -> Result<Vec<ReplicaId>, Error> {
-        recover::replicas(&self.engine.db)
+        let mut found = recover::replicas(&self.engine.db)?;
+        found.extend(self.engine.marks.replicas());
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
     }
 
     /// Removes all of a replica's log, synced; also one that cannot be read. Its handles take no more calls.
@@ -147,6 +165,18 @@ impl LogEngine {
     /// Synced writes since the start. Each carries all the appends, votes and marks that were waiting.
     pub fn synced_writes(&self) -> u64 {
         self.engine.counters.synced_writes.load(Ordering::Relaxed)
+    }
+
+    /// How long the write or sync that the writer thread is in has taken so far; zero while it is in none. A disk
+    /// that hangs shows here.
+    pub fn sync_stalled_for(&self) -> Duration {
+        self.engine.counters.busy_for()
+    }
+
+    /// Returns when a write or sync has failed, with the reason. What the disk holds is unknown then: nothing was
+    /// acknowledged since, and the process must end.
+    pub async fn failed(&self) -> String {
+        self.engine.queue.gate().failed().await
     }
 
     /// Writes out what is queued, then stops the writer thread. Blocks until it has ended, unless it is called

@@ -105,15 +105,15 @@ impl GroupLog {
         Ok(())
     }
 
-    /// Saves the vote; returns when it is on disk.
+    /// Saves the vote; returns when it is on disk, in the log and in its mark.
     pub async fn save_vote(&self, vote: Bytes) -> Result<(), Error> {
-        let op = Op::Vote(vote.clone());
-        let permit = self.permit(&op).await?;
+        let permit = self.permit(&Op::Vote { number: 0, vote: vote.clone() }).await?;
         let (ack, waiter) = Ack::channel();
         {
             let mut tail = self.writable()?;
-            self.send(&mut tail, op, ack, permit)?;
-            tail.set_vote(vote);
+            let number = tail.number_vote();
+            self.send(&mut tail, Op::Vote { number, vote: vote.clone() }, ack, permit)?;
+            tail.set_vote(number, vote);
         }
         waiter.wait().await
     }
@@ -130,12 +130,13 @@ impl GroupLog {
 
     /// Removes the entries after `last` (`None`: all); returns when that is on disk.
     pub async fn truncate_after(&self, last: Option<LogIndex>) -> Result<(), Error> {
-        let permit = self.permit(&Op::Truncate { gone: 0..0 }).await?;
+        let permit = self.permit(&Op::Truncate { gone: 0..0, kept: None }).await?;
         let (ack, waiter) = Ack::channel();
         {
             let mut tail = self.writable()?;
             let gone = tail.behind(last.map_or(0, |last| last.0.saturating_add(1)));
-            self.send(&mut tail, Op::Truncate { gone: gone.clone() }, ack, permit)?;
+            let kept = (gone.start > tail.bounds().start).then(|| gone.start - 1);
+            self.send(&mut tail, Op::Truncate { gone: gone.clone(), kept }, ack, permit)?;
             tail.truncate(&gone);
         }
         waiter.wait().await

@@ -4,7 +4,7 @@
 //! key     | replica u64 | kind u8 | index u64 |    17 bytes; index is 0 where a replica has one such row
 //!
 //! kind 1  purged     | version u8 | kept_from u64 | mark …  |    no entry below `kept_from` is needed
-//!      2  vote       | version u8 | vote …                  |
+//!      2  vote       | version u8 | number u64 | vote …     |    how many votes were saved, this one included
 //!      3  committed  | version u8 | mark …                  |
 //!      4  entry      | version u8 | entry …                 |    one per index, without holes
 //! ```

@@ -5,11 +5,11 @@
 //! before a group is locked, the step into the queue itself neither waits nor can be cancelled half way.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, Sender, channel};
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::Done;
 use super::group::Group;
@@ -23,11 +23,25 @@ const OVERHEAD: usize = 128;
 /// What a job changes on disk.
 #[derive(Debug)]
 pub(super) enum Op {
-    Append { first: u64, entries: Vec<Bytes> },
-    Vote(Bytes),
+    Append {
+        first: u64,
+        entries: Vec<Bytes>,
+    },
+    Vote {
+        number: u64,
+        vote: Bytes,
+    },
     Committed(Option<Bytes>),
-    Truncate { gone: Range<u64> },
-    Purge { gone: Range<u64>, kept_from: u64, mark: Bytes },
+    /// `kept` is the last entry that stays, if any.
+    Truncate {
+        gone: Range<u64>,
+        kept: Option<u64>,
+    },
+    Purge {
+        gone: Range<u64>,
+        kept_from: u64,
+        mark: Bytes,
+    },
     Remove,
 }
 
@@ -37,7 +51,7 @@ impl Op {
     pub(super) fn needs_sync(&self) -> bool {
         match self {
             Self::Append { entries, .. } => !entries.is_empty(),
-            Self::Vote(_) | Self::Truncate { .. } | Self::Remove => true,
+            Self::Vote { .. } | Self::Truncate { .. } | Self::Remove => true,
             Self::Committed(_) | Self::Purge { .. } => false,
         }
     }
@@ -47,7 +61,9 @@ impl Op {
         OVERHEAD
             + match self {
                 Self::Append { entries, .. } => entries.iter().map(|entry| entry.len() + OVERHEAD).sum(),
-                Self::Vote(mark) | Self::Committed(Some(mark)) | Self::Purge { mark, .. } => mark.len(),
+                Self::Vote { vote: mark, .. } | Self::Committed(Some(mark)) | Self::Purge { mark, .. } => {
+                    mark.len()
+                }
                 Self::Committed(None) | Self::Truncate { .. } | Self::Remove => 0,
             }
     }
@@ -55,7 +71,7 @@ impl Op {
     /// About what it adds to a write.
     pub(super) fn written_bytes(&self) -> usize {
         let deletes = match self {
-            Self::Truncate { gone } | Self::Purge { gone, .. } => gone.end.saturating_sub(gone.start),
+            Self::Truncate { gone, .. } | Self::Purge { gone, .. } => gone.end.saturating_sub(gone.start),
             _ => 0,
         };
         self.waiting_bytes() + KEY_LEN * usize::try_from(deletes).unwrap_or(usize::MAX / KEY_LEN)
@@ -128,20 +144,55 @@ pub(super) enum Message {
 pub(super) struct Gate {
     budget: Arc<Semaphore>,
     capacity: u32,
-    stopped: OnceLock<String>,
+    stopped: watch::Sender<Option<Stopped>>,
+}
+
+/// Why no more jobs are taken.
+struct Stopped {
+    reason: String,
+    /// The disk failed, rather than that it was closed.
+    failed: bool,
 }
 
 impl Gate {
-    /// Takes no more jobs, for good. The first reason stays.
-    pub(super) fn stop(&self, reason: String) {
-        self.stopped.get_or_init(|| reason);
+    /// Takes no more jobs, for good, because it was closed.
+    pub(super) fn close(&self) {
+        self.stop(Stopped { reason: "it was closed".to_owned(), failed: false });
+    }
+
+    /// Takes no more jobs, for good, because the disk failed.
+    pub(super) fn fail(&self, reason: String) {
+        self.stop(Stopped { reason, failed: true });
+    }
+
+    /// The first reason stays.
+    fn stop(&self, stopped: Stopped) {
+        self.stopped.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert(stopped);
+            first
+        });
         self.budget.close();
+    }
+
+    /// Returns when the disk has failed, with the reason.
+    pub(super) async fn failed(&self) -> String {
+        let mut stopped = self.stopped.subscribe();
+        loop {
+            if let Some(stopped) = stopped.borrow_and_update().as_ref().filter(|stopped| stopped.failed) {
+                return stopped.reason.clone();
+            }
+            if stopped.changed().await.is_err() {
+                // The sender is `self`.
+                return std::future::pending().await;
+            }
+        }
     }
 
     /// `Stopped`, if it is.
     pub(super) fn check(&self) -> Result<(), Error> {
-        match self.stopped.get() {
-            Some(reason) => Err(Error::Stopped(reason.clone())),
+        match self.stopped.borrow().as_ref() {
+            Some(stopped) => Err(Error::Stopped(stopped.reason.clone())),
             None => Ok(()),
         }
     }
@@ -163,7 +214,7 @@ pub(super) fn queue(capacity: usize) -> (Queue, Receiver<Message>) {
     let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
     let budget = Arc::new(Semaphore::new(capacity as usize));
     let (sender, receiver) = channel();
-    (Queue { gate: Arc::new(Gate { budget, capacity, stopped: OnceLock::new() }), sender }, receiver)
+    (Queue { gate: Arc::new(Gate { budget, capacity, stopped: watch::Sender::default() }), sender }, receiver)
 }
 
 impl Queue {

@@ -14,17 +14,18 @@ use crate::{Error, rocks};
 /// All of a group but its entries' bytes. Reads the whole log once, so that an unreadable block is found here
 /// and not when a peer asks for it.
 pub(super) fn group(db: &DB, replica: ReplicaId) -> Result<Recovered, Error> {
-    let purged = match mark(db, replica, Kind::Purged)? {
+    let numbered = |kind| match mark(db, replica, kind)? {
         Some(row) => {
-            let (kept_from, mark) = rocks::leading_u64(&name(replica, Kind::Purged), &row)?;
-            Some((kept_from, Bytes::copy_from_slice(mark)))
+            let (number, mark) = rocks::leading_u64(&name(replica, kind), &row)?;
+            Ok::<_, Error>(Some((number, row.slice_ref(mark))))
         }
-        None => None,
+        None => Ok(None),
     };
+    let purged = numbered(Kind::Purged)?;
     Ok(Recovered {
         entries: entries(db, replica, purged.as_ref().map(|(kept_from, _)| *kept_from))?,
         purged,
-        vote: mark(db, replica, Kind::Vote)?,
+        vote: numbered(Kind::Vote)?,
         committed: mark(db, replica, Kind::Committed)?,
     })
 }

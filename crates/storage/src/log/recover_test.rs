@@ -8,6 +8,7 @@ use roomkeeper_types::{LogIndex, ReplicaId};
 use tempfile::TempDir;
 
 use super::keys::{self, Kind};
+use super::marks::Marks;
 use super::{LogEngine, LogOptions, disk};
 use crate::Error;
 
@@ -31,7 +32,7 @@ async fn written(purged: Option<u64>) -> TempDir {
 }
 
 fn damage(dir: &Path, damage: impl FnOnce(&DB)) {
-    damage(&disk::open(dir, &LogOptions::default()).unwrap());
+    damage(&disk::open(&dir.join("db"), &LogOptions::default()).unwrap());
 }
 
 fn delete(dir: &Path, index: u64) {
@@ -102,9 +103,10 @@ async fn damaged_replica_leaves_others_readable_and_can_be_removed() {
 async fn entry_lost_while_the_group_is_open_is_corrupt_not_a_short_answer() {
     let dir = tempfile::tempdir().unwrap();
     let options = LogOptions { group_cache_bytes: 0, ..LogOptions::default() };
-    let db = std::sync::Arc::new(disk::open(dir.path(), &options).unwrap());
+    let db = std::sync::Arc::new(disk::open(&dir.path().join("db"), &options).unwrap());
+    let marks = Marks::open(&dir.path().join("marks")).unwrap();
     let disk = disk::RocksDisk::new(std::sync::Arc::clone(&db));
-    let engine = LogEngine::start(dir.path(), std::sync::Arc::clone(&db), disk, &options).unwrap();
+    let engine = LogEngine::start(dir.path(), std::sync::Arc::clone(&db), disk, marks, &options).unwrap();
     let log = engine.group(REPLICA).unwrap();
     log.append(LogIndex(1), entries(1..10), Box::new(|result| result.unwrap())).await.unwrap();
     log.save_vote(Bytes::new()).await.unwrap();

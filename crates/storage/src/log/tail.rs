@@ -29,7 +29,8 @@ pub(super) struct Recovered {
     pub entries: Range<u64>,
     /// The index that entries are kept from and the mark of the last purge.
     pub purged: Option<(u64, Bytes)>,
-    pub vote: Option<Bytes>,
+    /// How many votes were saved, and the last one.
+    pub vote: Option<(u64, Bytes)>,
     pub committed: Option<Bytes>,
 }
 
@@ -40,7 +41,7 @@ pub(super) struct Tail {
     /// The index behind the last entry.
     next: u64,
     purged: Option<(u64, Bytes)>,
-    vote: Option<Bytes>,
+    vote: Option<(u64, Bytes)>,
     committed: Option<Bytes>,
     /// The entries from `next - cached.len()` to `next`.
     cached: VecDeque<Cached>,
@@ -93,7 +94,7 @@ impl Tail {
             first: entries.then_some(LogIndex(self.first)),
             last: entries.then(|| LogIndex(self.next - 1)),
             purged: self.purged.as_ref().map(|(_, mark)| mark.clone()),
-            vote: self.vote.clone(),
+            vote: self.vote.as_ref().map(|(_, vote)| vote.clone()),
             committed: self.committed.clone(),
         }
     }
@@ -144,8 +145,13 @@ impl Tail {
         }
     }
 
-    pub(super) fn set_vote(&mut self, vote: Bytes) {
-        self.vote = Some(vote);
+    /// The number of the next vote. Taken only for one that is queued before the lock is released.
+    pub(super) fn number_vote(&self) -> u64 {
+        self.vote.as_ref().map_or(0, |(number, _)| *number) + 1
+    }
+
+    pub(super) fn set_vote(&mut self, number: u64, vote: Bytes) {
+        self.vote = Some((number, vote));
     }
 
     pub(super) fn set_committed(&mut self, committed: Option<Bytes>) {

@@ -3,20 +3,48 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::disk::Disk;
 use super::group::CacheShare;
+use super::marks::Marks;
 use super::queue::{Gate, Job, Message, Op};
 use crate::Error;
 
-/// What the writer counts, for metrics.
+/// What others see of the writer.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub synced_writes: AtomicU64,
+    /// Since when it has been in the write that it is in.
+    busy_since: Mutex<Option<Instant>>,
+}
+
+impl Counters {
+    /// How long the present write has taken so far; zero when there is none.
+    pub(super) fn busy_for(&self) -> Duration {
+        self.busy_since.lock().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// A write begins; it ends when this is dropped.
+    fn busy(self: &Arc<Self>) -> impl Drop + use<> {
+        *self.busy_since.lock() = Some(Instant::now());
+        Busy(Arc::clone(self))
+    }
+}
+
+struct Busy(Arc<Counters>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        *self.0.busy_since.lock() = None;
+    }
 }
 
 pub(super) struct Writer<D> {
     pub disk: D,
+    pub marks: Arc<Marks>,
     pub gate: Arc<Gate>,
     pub cache: Arc<CacheShare>,
     pub counters: Arc<Counters>,
@@ -30,7 +58,7 @@ impl<D: Disk> Writer<D> {
         while let Ok(message) = jobs.recv() {
             let closing = self.collect(message, jobs, &mut run);
             if closing {
-                self.gate.stop("it was closed".to_owned());
+                self.gate.close();
             }
             if let Err(error) = self.write(&mut run) {
                 self.fail(error, run, jobs);
@@ -66,8 +94,11 @@ impl<D: Disk> Writer<D> {
             return Ok(());
         }
         let sync = run.iter().any(|job| job.op.needs_sync());
+        let _watched = self.counters.busy();
+        self.marks.before(run)?;
         self.disk.write(run, sync)?;
         if sync {
+            self.marks.after(run)?;
             self.counters.synced_writes.fetch_add(1, Ordering::Relaxed);
         }
         for job in run.iter() {
@@ -96,7 +127,7 @@ impl<D: Disk> Writer<D> {
     /// proves nothing: the kernel may have dropped the pages.
     fn fail(self, error: Error, run: Vec<Job>, jobs: &Receiver<Message>) {
         tracing::error!(%error, jobs = run.len(), "raft log write failed, the writer stops for good");
-        self.gate.stop(error.to_string());
+        self.gate.fail(error.to_string());
         for job in run {
             job.ack.fire(Err(error.clone()));
         }

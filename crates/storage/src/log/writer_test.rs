@@ -10,6 +10,7 @@ use roomkeeper_types::{LogIndex, ReplicaId};
 use tempfile::TempDir;
 
 use super::disk::{self, Disk, RocksDisk};
+use super::marks::Marks;
 use super::queue::{Job, Op};
 use super::{Done, GroupLog, LogEngine, LogOptions};
 use crate::Error;
@@ -48,9 +49,9 @@ impl Disk for GatedDisk {
 fn describe(op: &Op) -> String {
     match op {
         Op::Append { first, entries } => format!("append {first}+{}", entries.len()),
-        Op::Vote(_) => "vote".to_owned(),
+        Op::Vote { .. } => "vote".to_owned(),
         Op::Committed(_) => "committed".to_owned(),
-        Op::Truncate { gone } => format!("truncate {gone:?}"),
+        Op::Truncate { gone, .. } => format!("truncate {gone:?}"),
         Op::Purge { gone, .. } => format!("purge {gone:?}"),
         Op::Remove => "remove".to_owned(),
     }
@@ -67,12 +68,13 @@ struct Gated {
 impl Gated {
     fn new(options: &LogOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let db = Arc::new(disk::open(dir.path(), options).unwrap());
+        let db = Arc::new(disk::open(&dir.path().join("db"), options).unwrap());
+        let marks = Marks::open(&dir.path().join("marks")).unwrap();
         let (verdicts, waiting) = channel();
         let seen = Arc::default();
         let inner = RocksDisk::new(Arc::clone(&db));
         let disk = GatedDisk { inner, verdicts: waiting, seen: Arc::clone(&seen) };
-        let engine = LogEngine::start(Path::new("gated"), db, disk, options).unwrap();
+        let engine = LogEngine::start(Path::new("gated"), db, disk, marks, options).unwrap();
         Self { engine, verdicts, seen, _dir: dir }
     }
 
