@@ -5,10 +5,8 @@
 //! [`scratch`], [`net`] and [`disk`] give it places, [`process`] runs one node and [`cluster`] several;
 //! [`shared`] keeps one cluster for all tests of a file, [`machine`] says what this machine can do. [`probe`]
 //! speaks HTTP and WebSocket frame by frame, for tests of the contract itself. [`workload`] writes and reads
-//! through the real client and notes everything in a [`history`]; [`read_back`] fetches what the cluster
-//! holds in the end, and [`check`] holds the two against each other.
-//!
-//! What it does not do yet: partitions, pauses, disk faults and power cuts, histories on disk.
+//! through the real client and notes everything in a [`history`], [`read_back`] what the cluster holds in the end,
+//! and [`check`] judges that; [`run`] is one run of all of it, [`replay`] judges an old one again.
 
 pub mod binary;
 pub mod check;
@@ -23,6 +21,8 @@ pub mod ports;
 pub mod probe;
 pub mod process;
 pub mod read_back;
+pub mod replay;
+pub mod run;
 pub mod scratch;
 pub mod shared;
 pub mod workload;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use roomkeeper_client::Client;
+use roomkeeper_client::{Client, LocalCopy};
 use roomkeeper_protocol::From;
-use roomkeeper_types::{NodeId, Offset, RoomName};
+use roomkeeper_types::{NodeId, Offset, RoomName, ShardCount};
 use tokio::time::{Instant, sleep};
 
-use crate::history::{Copy, RoomLog};
+use crate::history::Recorder;
+use crate::history::event::{Event, Seen};
 
 /// How long replicas may take to become equal once nothing is published any more.
 const CONVERGE_LIMIT: Duration = Duration::from_secs(30);
@@ -17,34 +18,47 @@ const POLL: Duration = Duration::from_millis(100);
 /// Items asked for at once.
 const PAGE: u32 = 1_000;
 
-/// Reads rooms back. All nodes have to run.
+/// Reads rooms back and notes them. All nodes have to run.
 ///
 /// # Errors
 /// A room cannot be read. Replicas that differ are no error here: they are the checker's to judge.
-pub async fn read_back(client: &Client, rooms: &[RoomName]) -> Result<Vec<RoomLog>> {
+pub async fn read_back(recorder: &Recorder, client: &Client, rooms: &[RoomName]) -> Result<()> {
     let map = client.cluster_map().await?;
+    let shards = u32::try_from(map.shards.len()).ok().and_then(ShardCount::new);
     let urls: HashMap<NodeId, String> = map.nodes.into_iter().map(|node| (node.node, node.url)).collect();
-    let mut logs = Vec::new();
     for room in rooms {
-        let log = read_room(client, &urls, room).await;
-        logs.push(log.with_context(|| format!("cannot read room {room} back"))?);
+        let read = read_room(recorder, client, &urls, shards, room).await;
+        read.with_context(|| format!("cannot read room {room} back"))?;
     }
-    Ok(logs)
+    Ok(())
 }
 
-async fn read_room(client: &Client, urls: &HashMap<NodeId, String>, room: &RoomName) -> Result<RoomLog> {
+async fn read_room(
+    recorder: &Recorder,
+    client: &Client,
+    urls: &HashMap<NodeId, String>,
+    shards: Option<ShardCount>,
+    room: &RoomName,
+) -> Result<()> {
     let info = client.room_info(room).await?;
     let handle = client.room(room.clone());
-    let (mut items, mut at) = (Vec::new(), info.first);
+    let mut at = info.first;
     while at < info.next {
         let page = handle.history(From::Offset(at), PAGE).await?;
         ensure!(page.next > at && !page.items.is_empty(), "history from {at} stands still at {}", page.next);
         at = page.next;
-        items.extend(page.items);
+        let items = page.items.iter().map(Seen::from).collect();
+        recorder.record(Event::FinalItems { room: room.clone(), items });
     }
     let replicas: Vec<NodeId> = info.replicas.iter().map(|replica| replica.node).collect();
-    let copies = converge(client, urls, room, &replicas, info.next).await;
-    Ok(RoomLog { room: room.clone(), next: info.next, items, replicas, copies })
+    for copy in converge(client, urls, room, &replicas, info.next).await {
+        let LocalCopy { node, next, hash } = copy;
+        recorder.record(Event::FinalCopy { room: room.clone(), node, next, hash });
+    }
+    let shard = shards.map(|shards| room.hash_shard(shards));
+    let (room, first, next) = (room.clone(), info.first, info.next);
+    recorder.record(Event::FinalRoom { room, shard, first, next, replicas });
+    Ok(())
 }
 
 /// The copies as soon as they are equal, else as they are in the end.
@@ -54,7 +68,7 @@ async fn converge(
     room: &RoomName,
     replicas: &[NodeId],
     next: Offset,
-) -> Vec<Copy> {
+) -> Vec<LocalCopy> {
     let end = Instant::now() + CONVERGE_LIMIT;
     loop {
         let mut copies = Vec::new();
@@ -62,7 +76,7 @@ async fn converge(
             let Some(url) = urls.get(node) else { continue };
             // A node without an answer has no copy, for now.
             if let Ok(Some(copy)) = client.local_copy(url, room).await {
-                copies.push(Copy { node: copy.node, next: copy.next, hash: copy.hash });
+                copies.push(copy);
             }
         }
         let equal = copies.iter().all(|copy| copy.next == next && copy.hash == copies[0].hash);

@@ -8,13 +8,13 @@
 
 #![allow(clippy::unwrap_used, reason = "allowed in tests; clippy knows only functions with #[test] as such")]
 
+mod trial;
+
 use std::time::{Duration, Instant};
 
-use chaos_tests::check::check;
-use chaos_tests::cluster::Cluster;
-use chaos_tests::read_back::read_back;
-use chaos_tests::workload::{Plan, Workload};
 use futures::future::join_all;
+
+use trial::Trial;
 
 /// How long an outage may last before a test gives up. What is promised is far less, and measured elsewhere.
 const OUTAGE_LIMIT: Duration = Duration::from_secs(15);
@@ -26,47 +26,40 @@ const SOME: u64 = 30;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill9_of_an_owner_under_load_loses_nothing_and_its_rooms_go_on() {
-    let mut cluster = Cluster::start(3).await.unwrap();
-    let plan = Plan::new("failover", 6);
-    let mut load = Workload::start(cluster.urls(), plan.clone()).await.unwrap();
-    load.more_acks(SOME, LOAD_LIMIT).await.unwrap();
+    let mut trial = Trial::start("failover", 3, 6).await;
+    trial.load.more_acks(SOME, LOAD_LIMIT).await.unwrap();
 
-    let owners = join_all(plan.rooms.iter().map(|room| cluster.owner_of(room))).await;
+    let rooms = trial.plan.rooms.clone();
+    let owners = join_all(rooms.iter().map(|room| trial.cluster.owner_of(room))).await;
     let owners: Vec<usize> = owners.into_iter().collect::<Result<_, _>>().unwrap();
     let victim = owners[0];
-    load.fault(format!("kill -9 of node {victim}"));
-    let killed = Instant::now();
-    cluster.kill9(victim).await.unwrap();
-    load.more_acks(SOME, OUTAGE_LIMIT).await.unwrap();
-    load.fault(format!("node {victim} starts again"));
-    cluster.start_node(victim).await.unwrap();
-    load.more_acks(SOME, LOAD_LIMIT).await.unwrap();
+    let fault = trial.fault("kill", &[victim], "kill -9 of an owner");
+    trial.cluster.kill9(victim).await.unwrap();
+    trial.load.more_acks(SOME, OUTAGE_LIMIT).await.unwrap();
+    trial.undone(fault);
+    trial.cluster.start_node(victim).await.unwrap();
+    trial.load.more_acks(SOME, LOAD_LIMIT).await.unwrap();
 
-    let history = load.finish().await.unwrap();
-    for (room, owner) in plan.rooms.iter().zip(&owners) {
+    let history = trial.end().await;
+    let killed = history.first_fault("kill").unwrap();
+    for (room, owner) in rooms.iter().zip(&owners) {
         let whose = if *owner == victim { "the killed node's" } else { "another's" };
         let gap = history.longest_gap(room, killed).unwrap();
         println!("room {room}, {whose}: longest time without an ack {gap:?}");
     }
-    let logs = read_back(cluster.client(), &plan.rooms).await.unwrap();
-    check(&history, &logs).require();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill9_of_all_nodes_at_once_under_load_loses_nothing_acked() {
-    let mut cluster = Cluster::start(3).await.unwrap();
-    let plan = Plan::new("blackout", 6);
-    let mut load = Workload::start(cluster.urls(), plan.clone()).await.unwrap();
-    load.more_acks(SOME, LOAD_LIMIT).await.unwrap();
+    let mut trial = Trial::start("blackout", 3, 6).await;
+    trial.load.more_acks(SOME, LOAD_LIMIT).await.unwrap();
 
-    load.fault("kill -9 of all nodes");
-    cluster.kill9_at_once(&[0, 1, 2]).await.unwrap();
+    let fault = trial.fault("kill", &[0, 1, 2], "kill -9 of all nodes");
+    trial.cluster.kill9_at_once(&[0, 1, 2]).await.unwrap();
     let started = Instant::now();
-    cluster.start_all().await.unwrap();
+    trial.cluster.start_all().await.unwrap();
+    trial.undone(fault);
     println!("all nodes are ready {:?} after they were started again", started.elapsed());
-    load.more_acks(SOME, OUTAGE_LIMIT).await.unwrap();
-
-    let history = load.finish().await.unwrap();
-    let logs = read_back(cluster.client(), &plan.rooms).await.unwrap();
-    check(&history, &logs).require();
+    trial.load.more_acks(SOME, OUTAGE_LIMIT).await.unwrap();
+    trial.end().await;
 }

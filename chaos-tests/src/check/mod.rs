@@ -1,134 +1,103 @@
-//! Holds what clients were told against what the cluster has: one file per promise, each with its own tests
-//! that feed it what would break the promise.
+//! Judges a history: one file per invariant, each a function over the history alone, in O(n log n), with its own
+//! tests that feed it what would break it. Ids and names are those of the fault matrix; I18, I19, I23 and I24 come
+//! with the features that they are about.
 
-mod acked;
-mod copies;
-mod log;
-mod order;
-mod vacuity;
-mod watched;
+mod acked_before;
+pub mod counts;
+mod findings;
+mod gates;
+mod i01_acked_kept;
+mod i02_one_order;
+mod i03_no_phantom;
+mod i04_no_aborted_read;
+mod i05_no_duplicate;
+mod i06_no_gap;
+mod i07_monotonic_delivery;
+mod i08_linearizable_append;
+mod i09_fifo;
+mod i10_read_after_ack;
+mod i11_no_regress;
+mod i12_one_owner;
+mod i13_fencing;
+mod i14_durable;
+mod i15_atomic_bulk;
+mod i16_no_shortened_vote;
+mod i17_no_corruption;
+mod i20_session_survives;
+mod i21_liveness;
+mod i22_convergence;
+mod lost;
+mod verdict;
 
 #[cfg(test)]
 mod sample;
 
-use std::fmt;
+pub use findings::{Findings, Violation};
+pub use i14_durable::POWER_CUT;
+pub use verdict::{Class, Judged, Verdict};
 
-use roomkeeper_types::RoomName;
+use crate::history::History;
 
-use crate::history::{Counts, History, RoomLog};
-
-/// A broken promise, or a run that proves nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Which check found it.
-    pub check: &'static str,
-    /// Where; `None` where it is about the run as a whole.
-    pub room: Option<RoomName>,
-    /// What is wrong.
-    pub what: String,
+/// An invariant and its checker.
+#[derive(Debug, Clone, Copy)]
+pub struct Invariant {
+    /// Its id in the fault matrix.
+    pub id: &'static str,
+    /// What it says, in a few words.
+    pub name: &'static str,
+    /// What a violation of it is.
+    pub kind: Kind,
+    check: fn(&History) -> Findings,
 }
 
-impl Violation {
-    fn new(check: &'static str, room: &RoomName, what: impl Into<String>) -> Self {
-        Self { check, room: Some(room.clone()), what: what.into() }
-    }
-
-    fn of_run(check: &'static str, what: impl Into<String>) -> Self {
-        Self { check, room: None, what: what.into() }
-    }
+/// What a violation of an invariant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Something wrong happened.
+    Safety,
+    /// Something right did not happen in time.
+    Liveness,
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.room {
-            Some(room) => write!(f, "{}: room {room}: {}", self.check, self.what),
-            None => write!(f, "{}: {}", self.check, self.what),
-        }
-    }
+const fn safety(id: &'static str, name: &'static str, check: fn(&History) -> Findings) -> Invariant {
+    Invariant { id, name, kind: Kind::Safety, check }
 }
 
-/// What all checks say of a run.
-#[derive(Debug, Clone)]
-pub struct Verdict {
-    /// Empty where every promise was kept.
-    pub violations: Vec<Violation>,
-    counts: Counts,
+const fn liveness(id: &'static str, name: &'static str, check: fn(&History) -> Findings) -> Invariant {
+    Invariant { id, name, kind: Kind::Liveness, check }
 }
 
-/// Violations shown in full.
-const SHOWN: usize = 20;
+/// All invariants that are checked.
+pub const INVARIANTS: &[Invariant] = &[
+    safety("I1", "no acked message lost", i01_acked_kept::check),
+    safety("I2", "one total order for all", i02_one_order::check),
+    safety("I3", "no phantom", i03_no_phantom::check),
+    safety("I4", "no aborted read", i04_no_aborted_read::check),
+    safety("I5", "no duplicate per client UUID", i05_no_duplicate::check),
+    safety("I6", "gap-free offsets", i06_no_gap::check),
+    safety("I7", "monotonic delivery", i07_monotonic_delivery::check),
+    safety("I8", "linearizable append", i08_linearizable_append::check),
+    safety("I9", "FIFO per sender", i09_fifo::check),
+    safety("I10", "read after ack", i10_read_after_ack::check),
+    safety("I11", "committed offset never regresses", i11_no_regress::check),
+    safety("I12", "one owner per shard and epoch", i12_one_owner::check),
+    safety("I13", "epochs fence", i13_fencing::check),
+    safety("I14", "durable before ack", i14_durable::check),
+    safety("I15", "atomic bulk", i15_atomic_bulk::check),
+    safety("I16", "no vote with a shortened log", i16_no_shortened_vote::check),
+    safety("I17", "corruption never served", i17_no_corruption::check),
+    liveness("I20", "session survives", i20_session_survives::check),
+    liveness("I21", "liveness", i21_liveness::check),
+    liveness("I22", "convergence", i22_convergence::check),
+];
 
-impl Verdict {
-    /// Whether every promise was kept, and the run could have shown otherwise.
-    #[must_use]
-    pub fn is_fine(&self) -> bool {
-        self.violations.is_empty()
-    }
-
-    /// Prints what was counted.
-    ///
-    /// # Panics
-    /// A promise was broken, or the run proves nothing.
-    pub fn require(&self) {
-        println!("{self}");
-        assert!(self.is_fine(), "{self}");
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {} violations", self.counts, self.violations.len())?;
-        for violation in self.violations.iter().take(SHOWN) {
-            write!(f, "\n  {violation}")?;
-        }
-        match self.violations.len().saturating_sub(SHOWN) {
-            0 => Ok(()),
-            more => write!(f, "\n  and {more} more"),
-        }
-    }
-}
-
-/// Runs all checks.
+/// Judges a history by all invariants, and whether it could have shown that they are broken.
 #[must_use]
-pub fn check(history: &History, logs: &[RoomLog]) -> Verdict {
-    let mut violations = vacuity::check(history);
-    for log in logs {
-        violations.extend(acked::check(history, log));
-        violations.extend(log::check(history, log));
-        violations.extend(order::check(history, log));
-        violations.extend(watched::check(history, log));
-        violations.extend(copies::check(log));
-    }
-    let unread =
-        history.sends.iter().map(|sent| &sent.room).find(|room| logs.iter().all(|log| log.room != **room));
-    violations
-        .extend(unread.map(|room| Violation::new("read back", room, "it was written to, but not read")));
-    Verdict { violations, counts: history.counts() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sample::{log, run};
-    use super::*;
-
-    #[test]
-    fn run_without_a_fault_of_the_cluster_is_fine() {
-        let verdict = check(&run(), &[log()]);
-        assert!(verdict.is_fine(), "{verdict}");
-        verdict.require();
-    }
-
-    #[test]
-    fn room_written_but_not_read_back_is_found() {
-        let verdict = check(&run(), &[]);
-        assert!(verdict.to_string().contains("it was written to, but not read"), "{verdict}");
-    }
-
-    #[test]
-    #[should_panic(expected = "acked: room general")]
-    fn verdict_with_a_violation_fails_the_test() {
-        let mut log = log();
-        log.items.pop();
-        check(&run(), &[log]).require();
-    }
+pub fn judge(history: &History) -> Verdict {
+    let judged = INVARIANTS
+        .iter()
+        .map(|invariant| Judged { invariant: *invariant, findings: (invariant.check)(history) });
+    let counts = counts::counts(history);
+    let empty = gates::check(history, &counts);
+    Verdict { info: history.info.clone(), judged: judged.collect(), counts, empty }
 }

@@ -158,6 +158,9 @@ pub enum Event {
         sub: Id,
         /// Its room.
         room: RoomName,
+        /// When it asked to join, where that was noted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<At>,
         /// Where it is.
         place: Place,
     },
@@ -316,6 +319,28 @@ pub struct RunInfo {
     /// The seeded bug that the program was built and told to have, if any.
     #[serde(default)]
     pub sabotage: Option<String>,
+}
+
+impl RunInfo {
+    /// A run of that scenario; nothing asked for beyond what every run has to show.
+    #[must_use]
+    pub fn new(scenario: &str, seed: u64, nodes: usize) -> Self {
+        Self { scenario: scenario.to_owned(), seed, nodes, ..Self::default() }
+    }
+
+    /// The same, where every operation has to end in this time.
+    #[must_use]
+    pub fn with_op_limit(self, limit: Duration) -> Self {
+        let limit = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+        Self { op_limit_us: Some(limit), ..self }
+    }
+
+    /// The same, with one more gate.
+    #[must_use]
+    pub fn with_gate(mut self, count: &str, at_least: u64) -> Self {
+        self.gates.push(Gate::new(count, at_least));
+        self
+    }
 }
 
 /// Something that a run has to show: fewer, and it fails as empty.
