@@ -190,6 +190,14 @@ impl Shared {
         state.nodes.keys().copied().filter(|node| *node != self.identity.node).collect()
     }
 
+    /// Whether a node can be relied on: it is heard, and fit to lead.
+    pub(crate) fn is_well(&self, node: NodeId) -> bool {
+        if node == self.identity.node {
+            return !self.pings.is_unfit_here();
+        }
+        self.pings.is_alive(node) && self.pings.suspicion(node).is_none()
+    }
+
     fn ready(&self) -> Result<(), String> {
         if let Some(reason) = self.failure.known() {
             return Err(reason);

@@ -11,7 +11,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::{ReadPolicy, TransferLeaderRequest};
-use openraft::{ChangeMembers, Raft, ServerState};
+use openraft::{Raft, ServerState};
 use roomkeeper_storage::ReplicaStore;
 use roomkeeper_types::{Epoch, LogIndex, LogPosition, NodeId, ReplicaId, ShardId};
 use tokio::sync::watch;
@@ -87,6 +87,11 @@ pub struct Status {
     pub voters: Vec<Member>,
     /// Replicas without.
     pub learners: Vec<Member>,
+    /// Position of the entry that says so; above `applied` it may not be committed yet.
+    pub members_at: Option<LogPosition>,
+    /// A change of voters is half done: majorities of the former and of the new ones decide together, and `voters`
+    /// are those of both.
+    pub joint: bool,
     /// On a leader: the last index known to be on each other replica.
     pub matched: BTreeMap<ReplicaId, Option<LogIndex>>,
     /// Why the replica stopped, if it did.
@@ -120,7 +125,7 @@ impl GroupError {
 pub struct Group {
     id: GroupId,
     replica: ReplicaId,
-    raft: Raft<Types, MachineAdapter>,
+    pub(crate) raft: Raft<Types, MachineAdapter>,
     store: ReplicaStore,
     applied_epoch: watch::Receiver<Epoch>,
     watched: watch::Receiver<Arc<Status>>,
@@ -256,36 +261,6 @@ impl Group {
         self.watched.clone()
     }
 
-    /// Leader only: makes these the group's replicas. New ones are filled as learners first; voters are then
-    /// changed in one joint step, and who is in neither list is dropped. Not to be called concurrently.
-    ///
-    /// # Errors
-    /// Not the leader, a new replica did not catch up, or no quorum of both sets: the membership may be the
-    /// old or the new one, or the joint one that the next call completes.
-    pub async fn change_members(&self, voters: &[Member], learners: &[Member]) -> Result<(), GroupError> {
-        let present = self.status();
-        let known: BTreeSet<ReplicaId> =
-            present.voters.iter().chain(&present.learners).map(|member| member.replica).collect();
-        for member in voters.iter().chain(learners).filter(|member| !known.contains(&member.replica)) {
-            let wait = voters.contains(member);
-            self.raft.add_learner(member.replica.0, Home(member.node), wait).await.map_err(GroupError::of)?;
-        }
-        let ids: BTreeSet<u64> = voters.iter().map(|member| member.replica.0).collect();
-        let now: BTreeSet<u64> = present.voters.iter().map(|member| member.replica.0).collect();
-        if ids != now {
-            // `retain` keeps former voters as learners; who is not wanted at all goes below.
-            let change = ChangeMembers::ReplaceAllVoters(ids);
-            self.raft.change_membership(change, true).await.map_err(GroupError::of)?;
-        }
-        let wanted: BTreeSet<u64> = voters.iter().chain(learners).map(|member| member.replica.0).collect();
-        let gone: BTreeSet<u64> = known.iter().map(|id| id.0).filter(|id| !wanted.contains(id)).collect();
-        if !gone.is_empty() {
-            let change = ChangeMembers::RemoveNodes(gone);
-            self.raft.change_membership(change, true).await.map_err(GroupError::of)?;
-        }
-        Ok(())
-    }
-
     /// Leader only: hands leadership to a replica, which should have caught up: while it has not, nobody leads.
     ///
     /// # Errors
@@ -367,6 +342,8 @@ fn status(raft: &Raft<Types, MachineAdapter>, replica: ReplicaId, applied_epoch:
             .collect(),
         voters,
         learners,
+        members_at: metrics.membership_config.log_id().as_ref().map(position),
+        joint: metrics.membership_config.membership().get_joint_config().len() > 1,
         stopped,
     }
 }

@@ -9,6 +9,7 @@ mod format;
 mod group;
 mod log_store;
 mod machine;
+mod membership;
 mod network;
 mod node;
 mod peer;
@@ -22,5 +23,6 @@ mod wire;
 
 pub use group::{Group, GroupError, GroupId, Member, ProposeError, Role, Status};
 pub use machine::{Committed, Machine, Reply, Run};
+pub use membership::Change;
 pub use node::{Consensus, OpenError, Settings, Timing};
 pub use peer::{PeerError, PeerHandler, PeerIdentity, ask_address};

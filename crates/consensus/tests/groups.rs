@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use roomkeeper_consensus::{Member, ProposeError, Role};
+use roomkeeper_consensus::{Change, Group, GroupError, Member, ProposeError, Role};
 use roomkeeper_types::{Epoch, NodeId, ReplicaId};
 use support::{Cluster, counted, eventually, leader};
 
@@ -101,19 +101,29 @@ async fn new_replica_is_filled_by_a_snapshot_when_the_log_is_purged() {
     eventually("a purge", purged).await;
 
     let joining = cluster.start(4, 40).await;
-    let voters: Vec<Member> = nodes.iter().map(|node| node.member).collect();
-    nodes[lead].group.change_members(&voters, &[joining.member]).await.unwrap();
+    let before = nodes[lead].group.status().members_at;
+    change(&nodes[lead].group, Change::Learn(vec![joining.member])).await.unwrap();
     counted(&joining, b"a", rounds as u64).await;
     assert_eq!(joining.group.status().role, Role::Learner);
 
     // And it can become a voter, and another one leave.
     let voters = [nodes[lead].member, nodes[(lead + 1) % 3].member, joining.member];
-    nodes[lead].group.change_members(&voters, &[]).await.unwrap();
+    change(&nodes[lead].group, Change::Vote(voters.to_vec())).await.unwrap();
+    change(&nodes[lead].group, Change::Forget(vec![nodes[(lead + 2) % 3].member])).await.unwrap();
     let members = || {
         let status = joining.group.status();
         (status.voters.len() == 3 && status.learners.is_empty()).then_some(status.voters)
     };
     assert!(eventually("three voters", members).await.contains(&joining.member));
+
+    // Whoever looked before all this must look again.
+    let late = Change::Forget(vec![joining.member]);
+    assert!(nodes[lead].group.change_members(before, &late).await.is_err());
+    assert!(!nodes[lead].group.status().joint);
+}
+
+async fn change(group: &Group, change: Change) -> Result<(), GroupError> {
+    group.change_members(group.status().members_at, &change).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roomkeeper_consensus::{GroupError, Member};
+use roomkeeper_consensus::{Change, GroupError, Member};
 use roomkeeper_types::ShardId;
 
 use crate::backoff::Backoff;
@@ -112,14 +112,14 @@ pub(crate) async fn report_births(shared: Arc<Shared>) {
 
 /// Adds the replicas that have no vote.
 async fn complete(shared: &Shared, shard: ShardId, record: &ShardRecord) -> Result<(), GroupError> {
-    let voting = voters(&record.replicas);
-    let learners = &record.replicas[voting.len()..];
+    let learners = &record.replicas[voters(&record.replicas).len()..];
     let Some(local) = shared.shards.get(shard) else { return Ok(()) };
-    let known = local.group.status().learners;
-    if learners.iter().all(|learner| known.contains(learner)) {
+    let status = local.group.status();
+    if learners.iter().all(|learner| status.learners.contains(learner)) {
         return Ok(());
     }
-    let change = tokio::time::timeout(ATTEMPT, local.group.change_members(voting, learners));
+    let change = Change::Learn(learners.to_vec());
+    let change = tokio::time::timeout(ATTEMPT, local.group.change_members(status.members_at, &change));
     change.await.unwrap_or_else(|_| Err(GroupError(format!("not done within {ATTEMPT:?}"))))
 }
 

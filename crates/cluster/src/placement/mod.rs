@@ -5,6 +5,7 @@
 
 mod birth;
 mod first;
+mod steps;
 mod voters;
 
 pub(crate) use birth::{initialise_shards, report_births};

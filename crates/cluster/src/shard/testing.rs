@@ -31,6 +31,8 @@ pub(crate) fn leader_status(epoch: u64, quorum_acked: Instant) -> Status {
         applied: None,
         voters: vec![member(1), member(2), member(3)],
         learners: vec![],
+        members_at: None,
+        joint: false,
         matched: BTreeMap::new(),
         stopped: None,
     }
