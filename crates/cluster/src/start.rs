@@ -151,12 +151,12 @@ impl Shared {
 
     /// Tells the other nodes that this one is there, and listens to them.
     fn start_pings(self: &Arc<Self>) -> Result<(), StartError> {
-        let node = Arc::downgrade(self);
+        let (node, log) = (Arc::downgrade(self), self.dir.log.clone());
         let (others, seen) = watch::channel(self.other_nodes());
         let surroundings = Surroundings {
             address: Box::new(move |other| node.upgrade()?.address(other)),
             others: seen,
-            disk_stalled_for: Box::new(|| std::time::Duration::ZERO),
+            disk_stalled_for: Box::new(move || log.sync_stalled_for()),
             stall_max: self.tuning.disk_stall_max,
         };
         let thread = PingThread::start(&self.pings, surroundings).map_err(StartError::Pings)?;
