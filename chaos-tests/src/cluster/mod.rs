@@ -211,7 +211,15 @@ impl Cluster {
         self.wait_ready().await
     }
 
-    /// The same for all nodes that do not run: at once, as nodes without a quorum are not ready.
+    /// The same, without waiting: for a node that cannot be ready yet.
+    ///
+    /// # Errors
+    /// It runs already, or does not start.
+    pub fn start_unready(&mut self, k: usize) -> Result<()> {
+        self.spawn(k)
+    }
+
+    /// [`Cluster::start_node`] for all nodes that do not run: at once, as nodes without a quorum are not ready.
     ///
     /// # Errors
     /// As [`Cluster::start_node`].
@@ -294,9 +302,7 @@ impl Cluster {
         for k in 0..self.size() {
             while self.runs(k) {
                 // All of them: one may be waiting for another that has ended.
-                for other in 0..self.size() {
-                    self.see_that_it_runs(other).await?;
-                }
+                self.see_that_all_run().await?;
                 let Err(reason) = self.client.ready(&self.url(k)).await else { break };
                 if Instant::now() >= end {
                     let tail = log_tail(&self.nodes[k].log, TAIL);
@@ -304,6 +310,17 @@ impl Cluster {
                 }
                 sleep(POLL).await;
             }
+        }
+        Ok(())
+    }
+
+    /// Sees that no node has ended by itself.
+    ///
+    /// # Errors
+    /// One has; with the end of its log.
+    pub async fn see_that_all_run(&mut self) -> Result<()> {
+        for k in 0..self.size() {
+            self.see_that_it_runs(k).await?;
         }
         Ok(())
     }

@@ -1,0 +1,58 @@
+//! `chaos-tests`: runs real `roomkeeper` processes, does things to them, and judges what clients saw.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod commands;
+
+/// Real roomkeeper processes, what goes wrong with them, and a checker of what clients were promised
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// How long clients wait: failover, drain, power cut, resumption
+    Timing(commands::timing::TimingArgs),
+    /// Undo what runs that were killed have left on this machine
+    Clean,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Timing(args) => on_runtime(commands::timing::run(args)),
+        Command::Clean => {
+            chaos_tests::guard::clean()?.iter().for_each(|line| println!("{line}"));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Runs until the end or until SIGINT or SIGTERM; either way what was made is undone by what holds it.
+fn on_runtime(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    use tokio::signal::unix::{SignalKind, signal};
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        tokio::select! {
+            result = command => result,
+            _ = interrupt.recv() => anyhow::bail!("interrupted"),
+            _ = terminate.recv() => anyhow::bail!("told to stop"),
+        }
+    })
+}

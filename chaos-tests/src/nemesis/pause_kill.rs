@@ -1,0 +1,115 @@
+//! The choreography that split NATS JetStream (jepsen-io/nats, nats-server #7567).
+//!
+//! With three nodes P1, X, P2: P1 sleeps while X and P2 ack. X loses its power, P2 falls asleep; P1 wakes and X comes
+//! back: a majority, of which only X has seen what was acked meanwhile, and X has lost whatever it had not
+//! synced. In the end P2 wakes. Whoever acked before a majority had synced has lost messages now, or has two
+//! histories.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tokio::time::sleep;
+
+use super::partition::Shape;
+use super::{Done, Field, Nemesis, Partition, Target};
+use crate::disk::Disk;
+
+/// How P1 and P2 are taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// SIGSTOP.
+    Pause,
+    /// Their links are cut.
+    Partition,
+}
+
+/// The choreography. It ends by itself; [`Nemesis::end`] heals.
+#[derive(Debug)]
+pub struct PauseKill {
+    means: Means,
+    /// How long each of the two majorities writes.
+    phase: Duration,
+    out: Option<Out>,
+}
+
+/// A node that is out.
+#[derive(Debug)]
+struct Out {
+    node: usize,
+    partition: Option<Partition>,
+}
+
+impl PauseKill {
+    /// With so long for each majority.
+    #[must_use]
+    pub const fn new(means: Means, phase: Duration) -> Self {
+        Self { means, phase, out: None }
+    }
+
+    async fn take_out(&mut self, field: &mut Field, node: usize) -> Result<()> {
+        let mut partition = None;
+        match self.means {
+            Means::Pause => field.cluster.pause(node)?,
+            Means::Partition => {
+                let cut = partition.insert(Partition::new(Target::Node(node), Shape::Isolate));
+                cut.begin(field, &[node]).await?;
+            }
+        }
+        self.out = Some(Out { node, partition });
+        Ok(())
+    }
+
+    async fn let_in(&mut self, field: &mut Field) -> Result<()> {
+        let Some(Out { node, partition }) = self.out.take() else { return Ok(()) };
+        match partition {
+            None => field.cluster.resume(node),
+            Some(mut cut) => cut.end(field, &[node]).await.map(drop),
+        }
+    }
+}
+
+impl Nemesis for PauseKill {
+    fn name(&self) -> &'static str {
+        match self.means {
+            Means::Pause => "pause_kill",
+            Means::Partition => "part_kill",
+        }
+    }
+
+    fn target(&self) -> Target {
+        Target::All
+    }
+
+    fn begin<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
+        Box::pin(async move {
+            ensure!(nodes.len() == 3, "the choreography is for three nodes");
+            // The seed decides who plays whom.
+            let first = rand::RngExt::random_range(&mut field.rng, 0..3);
+            let [p1, x, p2] = [nodes[first], nodes[(first + 1) % 3], nodes[(first + 2) % 3]];
+            self.take_out(field, p1).await?;
+            sleep(self.phase).await;
+            if matches!(field.cluster.disk(x), Disk::Image(_)) {
+                let cut = field.cluster.cut_power(&[x]).await?;
+                field.recorder.count("bytes_dropped", cut.bytes_dropped);
+            } else {
+                field.cluster.kill9(x).await?;
+            }
+            let p1_out = self.out.take();
+            self.take_out(field, p2).await?;
+            let p2_out = std::mem::replace(&mut self.out, p1_out);
+            self.let_in(field).await?;
+            self.out = p2_out;
+            field.cluster.start_unready(x)?;
+            sleep(self.phase).await;
+            Ok(format!("P1 = {p1}, X = {x}, P2 = {p2}"))
+        })
+    }
+
+    fn end<'a>(&'a mut self, field: &'a mut Field, _: &'a [usize]) -> Done<'a> {
+        Box::pin(async move {
+            self.let_in(field).await?;
+            field.cluster.wait_ready().await?;
+            Ok("all are back".to_owned())
+        })
+    }
+}

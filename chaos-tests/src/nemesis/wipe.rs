@@ -1,0 +1,49 @@
+//! Data directories that are empty.
+
+use anyhow::{Context, Result};
+
+use super::{Done, Field, Nemesis, Target};
+
+/// Kills a node and empties its disk; in the end it joins under its old addresses. It has to be a new node: its
+/// old self had voted.
+#[derive(Debug, Clone, Copy)]
+pub struct Wipe(pub Target);
+
+impl Nemesis for Wipe {
+    fn name(&self) -> &'static str {
+        "wipe"
+    }
+
+    fn target(&self) -> Target {
+        self.0
+    }
+
+    fn begin<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
+        Box::pin(async move {
+            field.cluster.kill9_at_once(nodes).await?;
+            nodes.iter().try_for_each(|k| field.cluster.wipe(*k))?;
+            Ok(String::new())
+        })
+    }
+
+    fn end<'a>(&'a mut self, field: &'a mut Field, _: &'a [usize]) -> Done<'a> {
+        Box::pin(async move {
+            field.restart().await?;
+            Ok("joined again".to_owned())
+        })
+    }
+}
+
+/// Starts a node whose data is not what it should be. A node that refuses is wiped and joins as a new one.
+pub(super) async fn start_damaged(field: &mut Field, node: usize) -> Result<String> {
+    let Err(error) = field.cluster.start_node(node).await else {
+        return Ok("started".to_owned());
+    };
+    if field.cluster.take_ended(node)?.is_none() {
+        return Err(error.context("a node with damaged data neither serves nor stops"));
+    }
+    field.recorder.count("refused_to_start", 1);
+    field.cluster.wipe(node)?;
+    field.cluster.start_node(node).await.context("cannot join after it was wiped")?;
+    Ok("refused to start; wiped, joined as a new node".to_owned())
+}
