@@ -17,6 +17,16 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Name all scenarios
+    List,
+    /// Run one scenario
+    Run(commands::runs::RunArgs),
+    /// Run all scenarios
+    Suite(commands::runs::SuiteArgs),
+    /// Run faults at random for as long as asked
+    Soak(commands::runs::SoakArgs),
+    /// Judge an old run again
+    Replay(commands::runs::ReplayArgs),
     /// How long clients wait: failover, drain, power cut, resumption
     Timing(commands::timing::TimingArgs),
     /// Undo what runs that were killed have left on this machine
@@ -35,6 +45,14 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::List => {
+            commands::runs::list();
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Run(args) => on_runtime(commands::runs::one(args)),
+        Command::Suite(args) => on_runtime(commands::runs::all(args)),
+        Command::Soak(args) => on_runtime(commands::runs::long(args)),
+        Command::Replay(args) => commands::runs::again(&args),
         Command::Timing(args) => on_runtime(commands::timing::run(args)),
         Command::Clean => {
             chaos_tests::guard::clean()?.iter().for_each(|line| println!("{line}"));

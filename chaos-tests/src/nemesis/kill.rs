@@ -18,6 +18,7 @@ impl Nemesis for Kill {
     fn begin<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
             field.cluster.kill9_at_once(nodes).await?;
+            field.recorder.count("kills", nodes.len() as u64);
             Ok(String::new())
         })
     }

@@ -78,7 +78,6 @@ impl Attack {
         let said = nemesis.begin(field, &nodes).await;
         let said = said.with_context(|| format!("cannot begin {name} of {nodes:?}"))?;
         field.say(format!("{name} {nodes:?} {said}"));
-        field.recorder.count(name, 1);
         Ok(Self { nemesis, nodes, fault })
     }
 
