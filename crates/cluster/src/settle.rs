@@ -1,6 +1,7 @@
 //! Who a node is when it starts: what its directory says, else what its configuration wants.
 
 use roomkeeper_consensus::GroupError;
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::ClusterId;
 
 use crate::config::{NodeConfig, Start};
@@ -84,7 +85,11 @@ pub(crate) async fn check_log(identity: &StoredIdentity, dir: &DataDir) -> Resul
             return Ok(());
         }
         let state = read_state(&data.replica(meta)?).map_err(|error| GroupError(error.to_string()))?;
-        if state.founded.is_some() { Err(StartError::LogLost) } else { Ok(()) }
+        if state.founded.is_some() && !sabotage::is(Bug::ReplicaIdReused) {
+            Err(StartError::LogLost)
+        } else {
+            Ok(())
+        }
     });
     checking.await.unwrap_or_else(|error| {
         let source = std::io::Error::other(error);

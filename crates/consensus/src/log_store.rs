@@ -7,6 +7,7 @@ use std::ops::RangeBounds;
 use futures::{Stream, StreamExt, stream};
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_storage::GroupLog;
 use roomkeeper_types::LogIndex;
 
@@ -125,6 +126,9 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        if sabotage::is(Bug::VoteNotKept) {
+            return Ok(());
+        }
         Ok(self.log.save_vote(format::encode_vote(vote)).await?)
     }
 
@@ -151,6 +155,11 @@ impl RaftLogStorage<Types> for LogStore {
             callback.io_completed(Ok(()));
             return Ok(());
         };
+        if sabotage::is(Bug::AckBeforeWrite) {
+            self.log.append(LogIndex(first), encoded, Box::new(drop)).await?;
+            callback.io_completed(Ok(()));
+            return Ok(());
+        }
         let done = Box::new(move |result: Result<(), roomkeeper_storage::Error>| {
             callback.io_completed(result.map_err(io::Error::from));
         });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::Stream;
 use openraft::{Config, Raft, SnapshotPolicy};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_storage::{DataStore, Error as StorageError, LogEngine};
 use roomkeeper_types::{Epoch, NodeId, ReplicaId};
 use tokio::net::TcpStream;
@@ -171,11 +172,11 @@ impl Consensus {
         let machine = MachineAdapter::open(Box::new(machine), store.clone(), self.scratch.clone(), epoch)
             .map_err(|error| OpenError::quarantined(replica, error))?;
         let purged = log.purged().map_err(|error| OpenError::quarantined(replica, error))?;
-        if machine.applied() < purged {
+        if machine.applied() < purged && !sabotage::is(Bug::ReplicaIdReused) {
             let reason = format!("its log begins behind {purged:?}, its rows end at {:?}", machine.applied());
             return Err(OpenError::quarantined(replica, reason));
         }
-        if machine.applied().is_some() && log.is_pristine() {
+        if machine.applied().is_some() && log.is_pristine() && !sabotage::is(Bug::ReplicaIdReused) {
             return Err(OpenError::quarantined(replica, "it has rows but no log: it lost its log"));
         }
         let network = Network { group, links: self.links.clone(), scratch: self.scratch.clone() };

@@ -1,5 +1,6 @@
 //! Applying entries: the only place that decides existence, life, dedupe, `expect` and rules.
 
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::{LifeId, LogPosition, MessageId, Offset, RoomName, ShardCount, ShardId};
 
 pub use crate::outcome::{Effect, Outcome, Refusal};
@@ -130,7 +131,7 @@ impl<'r, R: Rows> Applier<'r, R> {
     fn publish(
         &mut self,
         stamp: Stamp,
-        publish: Publish,
+        mut publish: Publish,
         effects: &mut Vec<Effect>,
     ) -> Result<Outcome, Stop> {
         self.scratch.check_messages(&publish.messages)?;
@@ -139,7 +140,7 @@ impl<'r, R: Rows> Applier<'r, R> {
             Some(room) => {
                 check_life(publish.life, room.life)?;
                 self.scratch.digest(&publish);
-                if let Some(stored) = self.stored(room, &publish)? {
+                if let Some(stored) = self.stored(room, &publish)?.filter(|stored| !forgets(stored, stamp)) {
                     return Ok(stored);
                 }
                 room.row.next
@@ -153,6 +154,9 @@ impl<'r, R: Rows> Applier<'r, R> {
         };
         if let Some(expected) = publish.expect.filter(|expected| *expected != next) {
             return Err(Refusal::Expected { expected, next }.into());
+        }
+        if sabotage::is(Bug::PartialBulk) && publish.messages.len() > 3 {
+            publish.messages.pop();
         }
         let room = publish.room.clone();
         let (life, items) = self.overlay.append(slot, publish, &self.scratch.digests, stamp);
@@ -217,6 +221,15 @@ impl Scratch {
         digests.clear();
         digests.extend(publish.messages.iter().map(|new| Digest::of(&publish.from, &new.payload, bytes)));
     }
+}
+
+/// Whether what is known of a publish is forgotten with the owner that stored it: never, without sabotage.
+fn forgets(stored: &Outcome, stamp: Stamp) -> bool {
+    let is_of_this_owner = |stored: &Outcome| match stored {
+        Outcome::Published { epoch, .. } => *epoch == stamp.epoch,
+        _ => true,
+    };
+    sabotage::is(Bug::DedupeInMemory) && !is_of_this_owner(stored)
 }
 
 fn check_life(named: Option<LifeId>, now: LifeId) -> Result<(), Refusal> {

@@ -9,7 +9,8 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use roomkeeper_types::{Epoch, LifeId, MessageId, RoomName, ShardId, Timestamp};
+use roomkeeper_sabotage::{self as sabotage, Bug};
+use roomkeeper_types::{Epoch, LifeId, MessageId, Offset, RoomName, ShardId, Timestamp};
 
 use crate::hash::Digest;
 use crate::keys;
@@ -132,6 +133,9 @@ impl<'r, R: Rows> Overlay<'r, R> {
         let Self { rooms, writes, scratch, .. } = self;
         let room = open(&mut rooms[slot.0], writes, &publish.room, stamp);
         writes.reserve(2 * publish.messages.len());
+        if sabotage::is(Bug::OffsetReused) && stamp.life.index.is_multiple_of(64) {
+            room.row.next = Offset(room.row.next.get().saturating_sub(1).max(1));
+        }
         let items = publish.messages.into_iter().zip(digests).map(|(new, &digest)| {
             let item = Item {
                 offset: room.row.next,

@@ -160,6 +160,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
     let config = args.config()?;
     let node_config = config.validate()?;
     start_logging(&config)?;
+    if let Some(bug) = roomkeeper_sabotage::chosen() {
+        tracing::error!(bug = bug.name(), "SABOTAGED: this process has a bug on purpose and will lose data");
+    }
 
     let listen = |address: SocketAddr, key: &'static str| async move {
         TcpListener::bind(address).await.map_err(|source| ServeError::Port { address, key, source })

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use roomkeeper_consensus::{Group, GroupError, ProposeError, Reply};
 use roomkeeper_room::{Batch, Command, Outcome};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::{Epoch, LogPosition};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -251,6 +252,10 @@ impl Batcher {
             }
             commands.push(job.command);
             waiting.push(job.done);
+        }
+        if sabotage::is(Bug::BatchOutOfOrder) {
+            commands.reverse();
+            waiting.reverse();
         }
         (commands, waiting)
     }

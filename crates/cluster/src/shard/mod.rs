@@ -5,6 +5,8 @@ mod local;
 mod machine;
 mod monitor;
 mod ownership;
+#[cfg(feature = "sabotage")]
+mod sabotaged;
 mod stamps;
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use roomkeeper_consensus::{Role, Status};
 use roomkeeper_types::{Epoch, NodeId};
 
-use super::ownership::claim;
+use super::batcher::ShardGroup;
+use super::ownership::{claim, ignores_quorum};
 use super::{LocalShard, Ownership};
 use crate::events::{Event, EventKind};
 use crate::node::Shared;
@@ -47,7 +48,7 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
                 Some(ownership)
             }
             (former, claim) => {
-                if let Some(former) = former {
+                if let Some(former) = former.filter(|_| !ignores_quorum() || claim.is_some()) {
                     give_up(&shared, &former, why_over(&shared, &status));
                 }
                 claim.and_then(|claim| take(&shared, &local, claim, former_owner.take()))
@@ -85,8 +86,16 @@ fn take(
     from: Option<NodeId>,
 ) -> Option<Ownership> {
     let (shard, epoch) = (local.shard, claim.0);
-    let group = Arc::new(local.group.clone());
+    let group: Arc<dyn ShardGroup> = Arc::new(local.group.clone());
     let store = local.group.store().clone();
+    #[cfg(feature = "sabotage")]
+    let group: Arc<dyn ShardGroup> = Arc::new(super::sabotaged::Guessing {
+        group,
+        store: store.clone(),
+        shard,
+        shards: shared.identity.shards,
+        observer: shared.observer.clone(),
+    });
     let (ownership, batcher) =
         Ownership::begin(shard, claim, group, store, local.stamps.clone(), &shared.tuning);
     let me = shared.identity.node;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use roomkeeper_consensus::{Role, Status};
 use roomkeeper_room::{Command, Outcome};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_storage::ReplicaStore;
 use roomkeeper_types::{Epoch, ShardId};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,11 @@ pub(crate) fn claim(status: &Status, now: Instant, quorum_age_max: Duration) -> 
     owns.then_some((status.epoch, until))
 }
 
+/// Whether an owner is one for as long as it does not know better: never, without sabotage.
+pub(crate) fn ignores_quorum() -> bool {
+    sabotage::is(Bug::ZombieKeepsAcking) || sabotage::is(Bug::StaleRead)
+}
+
 impl Ownership {
     /// Ownership begins. The second value proposes what is submitted and must be run.
     pub(crate) fn begin(
@@ -90,7 +96,7 @@ impl Ownership {
     /// turn `true` again.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        !self.has_ended() && self.inner.until.is_ahead()
+        !self.has_ended() && (self.inner.until.is_ahead() || ignores_quorum())
     }
 
     /// Returns when ownership is over for good. Should this node own the shard again, also in the same epoch,
@@ -116,6 +122,9 @@ impl Ownership {
     pub async fn read(&self) -> Result<ReplicaStore, SubmitError> {
         if !self.is_current() {
             return Err(SubmitError::NotProposed);
+        }
+        if sabotage::is(Bug::StaleRead) {
+            return Ok(self.inner.store.clone());
         }
         let confirmed = tokio::select! {
             confirmed = self.inner.group.read_index() => confirmed.map_err(|error| error.to_string()),

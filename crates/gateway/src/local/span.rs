@@ -1,6 +1,7 @@
 //! Which part of a log a reader asks for.
 
 use roomkeeper_protocol::{Error, From};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::Offset;
 
 use crate::failure;
@@ -23,6 +24,7 @@ impl Span {
         let (from, to) = match from {
             From::Latest => (next, None),
             From::Beginning => (first, None),
+            From::Offset(at) if sabotage::is(Bug::ResumeResets) && at == next => (first, None),
             From::Offset(offset) => (offset, None),
             From::Range(from, to) => (from, Some(to)),
             From::Committed => return Err(Error::bad_request("from: no cursors yet on this server")),

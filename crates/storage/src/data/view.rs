@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rocksdb::{AsColumnFamilyRef, BoundColumnFamily, DB, ReadOptions, Snapshot};
+use roomkeeper_room::keys::ID_TABLE;
 use roomkeeper_room::{Rows, RowsError};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::ReplicaId;
 use self_cell::self_cell;
 
@@ -51,6 +53,10 @@ impl View {
         let mut options = self.read_options();
         options.fill_cache(false);
         files::write(dir, &database.family_options(), database.options.snapshot_file_bytes, |visit| {
+            let visit = &mut |key: &[u8], value: &[u8]| match key {
+                [ID_TABLE, ..] if sabotage::is(Bug::DedupeNotInSnapshot) => Ok(ControlFlow::Continue(())),
+                _ => visit(key, value),
+            };
             rocks::scan(&database.db, self.family()?, options, &[], None, visit)
         })
     }

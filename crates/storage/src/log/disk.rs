@@ -7,6 +7,7 @@ use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRecoveryMode, DEFAULT_COLUMN_FAMILY_NAME, Options, WriteBatch, WriteOptions,
 };
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::ReplicaId;
 
 use super::LogOptions;
@@ -91,7 +92,7 @@ impl Disk for RocksDisk {
             self.add(&mut batch, &family, job.group.replica(), &job.op);
         }
         let mut options = WriteOptions::default();
-        options.set_sync(sync);
+        options.set_sync(sync && !sabotage::is(Bug::AckBeforeFsync));
         db.write_opt(batch, &options).map_err(Error::rocks("writing the raft log"))
     }
 }

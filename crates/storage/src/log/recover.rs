@@ -4,6 +4,7 @@ use std::ops::{ControlFlow, Range};
 
 use bytes::Bytes;
 use rocksdb::{DB, ReadOptions};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::{LogIndex, ReplicaId};
 
 use super::disk;
@@ -63,6 +64,9 @@ fn entries(db: &DB, replica: ReplicaId, kept_from: Option<u64>) -> Result<Range<
         expected = Some(found.end);
         Ok(ControlFlow::Continue(()))
     })?;
+    if sabotage::is(Bug::ShortLogVotes) && found.end - found.start > 200 {
+        found.end -= 20;
+    }
     Ok(found)
 }
 

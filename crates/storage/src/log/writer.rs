@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use roomkeeper_sabotage::{self as sabotage, Bug};
 
 use super::disk::Disk;
 use super::group::CacheShare;
@@ -95,6 +96,9 @@ impl<D: Disk> Writer<D> {
         }
         let sync = run.iter().any(|job| job.op.needs_sync());
         let _watched = self.counters.busy();
+        if sabotage::is(Bug::AckBeforeWrite) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
         self.marks.before(run)?;
         self.disk.write(run, sync)?;
         if sync {
