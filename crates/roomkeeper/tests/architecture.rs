@@ -31,7 +31,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("tonic", &["consensus"]),
     ("prost", &["consensus", "protocol"]),
     ("hashring", &["ring"]),
-    ("axum", &["gateway"]),
+    // The binary adds the paths for operators.
+    ("axum", &["gateway", "roomkeeper"]),
 ];
 
 /// What the pure crates must not have: a runtime, files, sockets, randomness.
