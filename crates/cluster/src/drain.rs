@@ -29,7 +29,7 @@ pub struct Drained {
 impl Node {
     /// Gives all shards that this node owns, and meta's leadership, to other nodes, and takes none any more. To be
     /// called before [`Node::shutdown`]; clients are still served, and told where to go. A shard that no other
-    /// replica can take stays until the deadline.
+    /// replica can take stays until the deadline, or less long if no other node is there.
     pub async fn drain(&self, deadline: Instant) -> Drained {
         self.shared.drain(deadline).await
     }
@@ -47,9 +47,7 @@ impl Shared {
             let moves = plan.into_iter().map(|(shard, heir)| async move {
                 match heir {
                     Some(to) => (shard, self.hand_over(shard, to, "this node stops").await),
-                    None => {
-                        (shard, Err(HandOverError::NotElected { node: self.identity.node, why: alone() }))
-                    }
+                    None => (shard, Err(HandOverError::NoHeir)),
                 }
             });
             let results: Vec<_> = futures::stream::iter(moves).buffer_unordered(AT_ONCE).collect().await;
@@ -61,11 +59,18 @@ impl Shared {
                 }
             }
             let leads_meta = self.meta.leads() && !self.leave_meta().await;
-            if left.is_empty() && !leads_meta || Instant::now() + RETRY >= deadline {
+            let done = left.is_empty() && !leads_meta;
+            if done || self.nobody_stays() || Instant::now() + RETRY >= deadline {
                 return Drained { handed_over: handed_over.len(), left };
             }
             sleep(RETRY).await;
         }
+    }
+
+    /// Whether there is no other node that is there and goes on: it is the only one, or all stop together.
+    fn nobody_stays(&self) -> bool {
+        let stays = |node: &NodeId| self.pings.is_alive(*node) && !self.pings.is_leaving(*node);
+        !self.other_nodes().iter().any(stays)
     }
 
     /// How many shards every other node owns.
@@ -121,8 +126,4 @@ impl Shared {
             }
         }
     }
-}
-
-fn alone() -> String {
-    "no other replica can take it now".to_owned()
 }

@@ -51,6 +51,9 @@ pub(crate) enum HandOverError {
         /// By how much.
         lag: u64,
     },
+    /// Nobody to give it to.
+    #[error("no other replica can take it now")]
+    NoHeir,
     /// It was tried.
     #[error("{node} was not elected: {why}")]
     NotElected {

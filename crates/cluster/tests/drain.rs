@@ -95,3 +95,16 @@ async fn drained_node_owns_nothing_and_no_command_ends_unknown() {
     b.stop().await;
     c.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_node_does_not_wait_for_an_heir() {
+    let mut site = Site::new().await;
+    site.start(bootstrap(4, 1)).await;
+    until_ready(&[site.node()]).await;
+    until_owned(&[site.node()]).await;
+    let begun = Instant::now();
+    let drained = site.node().drain(begun + PATIENCE).await;
+    assert_eq!((drained.handed_over, drained.left.len()), (0, 4));
+    assert!(begun.elapsed() < PATIENCE / 2, "waited for nobody");
+    site.stop().await;
+}
