@@ -24,6 +24,7 @@ pub mod process;
 pub mod read_back;
 pub mod replay;
 pub mod run;
+pub mod sabotage;
 pub mod scenario;
 pub mod scratch;
 pub mod shared;

@@ -27,6 +27,8 @@ enum Command {
     Soak(commands::runs::SoakArgs),
     /// Judge an old run again
     Replay(commands::runs::ReplayArgs),
+    /// Put each bug into a build of its own, and see it caught
+    Sabotage(commands::sabotage::SabotageArgs),
     /// How long clients wait: failover, drain, power cut, resumption
     Timing(commands::timing::TimingArgs),
     /// Undo what runs that were killed have left on this machine
@@ -53,6 +55,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Suite(args) => on_runtime(commands::runs::all(args)),
         Command::Soak(args) => on_runtime(commands::runs::long(args)),
         Command::Replay(args) => commands::runs::again(&args),
+        Command::Sabotage(args) => on_runtime(commands::sabotage::run(args)),
         Command::Timing(args) => on_runtime(commands::timing::run(args)),
         Command::Clean => {
             chaos_tests::guard::clean()?.iter().for_each(|line| println!("{line}"));

@@ -62,9 +62,11 @@ impl Process {
             }
         };
         command.args(&launch.args).stdin(Stdio::piped()).stdout(out.try_clone()?).stderr(out);
-        // Settings of whoever runs the tests are not what is tested.
+        // Settings of whoever runs the tests are not what is tested, unless it is a bug on purpose.
+        let is_setting =
+            |name: &str| name.starts_with("ROOMKEEPER_") && name != roomkeeper_sabotage::VARIABLE;
         for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("ROOMKEEPER_")) {
+            if name.to_str().is_some_and(is_setting) {
                 command.env_remove(name);
             }
         }

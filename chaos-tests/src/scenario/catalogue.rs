@@ -275,7 +275,7 @@ pub fn by_name(name: &str) -> Option<&'static Scenario> {
 
 /// All, the suite's first.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    SUITE.iter().chain(OTHERS)
+    SUITE.iter().chain(OTHERS).chain(crate::sabotage::DRILLS)
 }
 
 #[cfg(test)]

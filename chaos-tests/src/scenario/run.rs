@@ -128,6 +128,7 @@ fn info(scenario: &Scenario, seed: u64, nodes: usize) -> RunInfo {
         binary: env!("CARGO_PKG_VERSION").to_owned(),
         gates: scenario.at_least.iter().map(|(count, least)| Gate::new(count, *least)).collect(),
         op_limit_us: u64::try_from(OP_LIMIT.as_micros()).ok(),
+        sabotage: std::env::var(roomkeeper_sabotage::VARIABLE).ok(),
         ..RunInfo::default()
     }
 }

@@ -14,6 +14,11 @@ use crate::history::Recorder;
 
 /// Tries of one publish, the first one by its writer.
 const TRIES: u32 = 5;
+/// Publishes that are kept to be tried again later, when owners, snapshots and restarts lie between; as many as
+/// this, each replaced at random.
+const LATE: usize = 64;
+/// One in so many retries is followed by a late one.
+const LATE_EVERY: u32 = 3;
 
 /// A publish to try again.
 pub(super) struct Retry {
@@ -60,17 +65,35 @@ impl Retrier {
 
     /// Runs until the last writer is gone and the queue is empty.
     pub(super) async fn run(self, mut queue: mpsc::Receiver<Retry>, mut rng: StdRng) {
-        while let Some(Retry { writer, messages }) = queue.recv().await {
-            for attempt in 2..=TRIES {
-                let node = rng.random_range(0..self.nodes.len());
-                let room = &self.nodes[node];
-                let op = invoke(&self.recorder, room, (writer, attempt, Some(node)), &messages);
-                let result = room.publish(messages.clone()).await;
-                let is_known = result.as_ref().map_or_else(|error| !error.is_unknown(), |_| true);
-                self.recorder.record(ended(op, result));
-                if is_known {
-                    break;
+        let mut late: Vec<Retry> = Vec::new();
+        while let Some(retry) = queue.recv().await {
+            self.settle(&retry, &mut rng).await;
+            if late.len() < LATE {
+                late.push(retry);
+            } else {
+                let place = rng.random_range(0..LATE * 4);
+                if let Some(kept) = late.get_mut(place) {
+                    *kept = retry;
                 }
+            }
+            if rng.random_ratio(1, LATE_EVERY) {
+                let place = rng.random_range(0..late.len());
+                self.settle(&late[place], &mut rng).await;
+            }
+        }
+    }
+
+    /// Tries until it is known whether it is stored, or often enough.
+    async fn settle(&self, Retry { writer, messages }: &Retry, rng: &mut StdRng) {
+        for attempt in 2..=TRIES {
+            let node = rng.random_range(0..self.nodes.len());
+            let room = &self.nodes[node];
+            let op = invoke(&self.recorder, room, (*writer, attempt, Some(node)), messages);
+            let result = room.publish(messages.clone()).await;
+            let is_known = result.as_ref().map_or_else(|error| !error.is_unknown(), |_| true);
+            self.recorder.record(ended(op, result));
+            if is_known {
+                break;
             }
         }
     }
