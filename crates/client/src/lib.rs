@@ -51,7 +51,9 @@ mod targets;
 pub use config::{ClientConfig, Route};
 pub use error::Error;
 pub use metrics::{Counts, Metrics};
-pub use model::{ClusterMap, LocalCopy, NodeEntry, ReplicaEntry, ReplicaLag, RoomInfo, ShardEntry};
+pub use model::{
+    ClusterMap, LocalCopy, NodeEntry, NodeState, ReplicaEntry, ReplicaLag, RoomInfo, ShardEntry,
+};
 pub use publish::{PublishTicket, message};
 pub use rest::Client;
 pub use room::Room;

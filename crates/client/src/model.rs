@@ -30,9 +30,34 @@ pub struct NodeEntry {
     /// Where it stands.
     #[serde(default)]
     pub zone: Option<String>,
+    /// Share of the load relative to other nodes.
+    #[serde(default)]
+    pub weight: u32,
+    /// What it is to the cluster.
+    #[serde(default)]
+    pub state: NodeState,
+    /// It votes in meta, the group that keeps what the cluster agreed on.
+    #[serde(default)]
+    pub votes: bool,
     /// Heard from within the last seconds, as the answering node sees it.
     #[serde(default)]
     pub alive: bool,
+}
+
+/// What a node is to its cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// It holds shards.
+    #[default]
+    Active,
+    /// It is being emptied.
+    Draining,
+    /// It was silent for too long: its replicas are replaced.
+    Lost,
+    /// A state that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A shard.
@@ -47,8 +72,11 @@ pub struct ShardEntry {
     /// The ring's choice of an owner.
     #[serde(default)]
     pub preferred: Option<NodeId>,
-    /// Its replicas.
+    /// Its replicas; while it moves all that its group may have.
     pub replicas: Vec<ReplicaEntry>,
+    /// The nodes that it is moving to, if it moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<Vec<NodeId>>,
 }
 
 /// A shard's replica.

@@ -82,6 +82,18 @@ pub struct Tuning {
     pub join_timeout: Duration,
     /// Every other node is sent what this one knows of owners about once in this time.
     pub gossip_interval: Duration,
+    /// A node that was silent for so long is replaced: other nodes get its replicas, where there are enough.
+    pub replace_after: Duration,
+    /// Shards that are moving to or from a node at the same time.
+    pub moves_per_node: usize,
+    /// Shards that are moving in the whole cluster at the same time.
+    pub moves_max: usize,
+    /// Moves begin at least so far apart.
+    pub move_interval: Duration,
+    /// A shard goes back to its preferred node when that one has been well for so long.
+    pub restore_after: Duration,
+    /// An owner gives shards back at least so far apart.
+    pub restore_interval: Duration,
     /// Commands that wait at a shard's owner; beyond that, submitters wait.
     pub queue_commands_max: usize,
     /// Bytes of the commands that wait at a shard's owner.
@@ -108,6 +120,12 @@ impl Default for Tuning {
             answer_timeout: Duration::from_secs(5),
             join_timeout: Duration::from_secs(60),
             gossip_interval: Duration::from_secs(1),
+            replace_after: Duration::from_secs(300),
+            moves_per_node: 2,
+            moves_max: 4,
+            move_interval: Duration::from_millis(50),
+            restore_after: Duration::from_secs(5),
+            restore_interval: Duration::from_millis(500),
             queue_commands_max: 4_096,
             queue_bytes_max: 8 << 20,
             entry_bytes_max: 1 << 20,
@@ -208,6 +226,13 @@ impl Tuning {
         let silence = self.ping_silence_max.as_millis() as u64;
         let rare = !self.ping_interval.is_zero() && self.ping_silence_max >= self.ping_interval * 3;
         number("ping_silence_max (ms)", silence, rare, "three ping intervals or more")?;
+        let replace = self.replace_after.as_millis() as u64;
+        let late = self.replace_after >= Duration::from_secs(5);
+        number("replace_after (ms)", replace, late, "5 s or more: a restart is no loss")?;
+        let moves = [("moves_per_node", self.moves_per_node), ("moves_max", self.moves_max)];
+        for (what, moves) in moves {
+            number(what, moves as u64, (1..=1_000).contains(&moves), "1 to 1000")?;
+        }
         let commands = self.queue_commands_max as u64;
         number("queue_commands_max", commands, self.queue_commands_max >= 1, "1 or more")?;
         let bytes = self.queue_bytes_max;

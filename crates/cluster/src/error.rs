@@ -79,6 +79,11 @@ pub enum StartError {
     /// The cluster does not take this node.
     #[error("the cluster refused this node: {0}")]
     JoinRefused(String),
+    /// The node was removed from its cluster.
+    #[error(
+        "{0} was removed from the cluster and cannot come back: join anew as another node, with an empty data directory"
+    )]
+    Removed(NodeId),
     /// No seed let this node join in time. It is safe to try again.
     #[error("no seed let this node join within {waited:?}: {last}")]
     JoinTimeout {

@@ -1,5 +1,6 @@
 //! A node without an identity asks a cluster for one.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -99,6 +100,15 @@ impl Seeds<'_> {
             _ => None,
         };
         answers.into_iter().filter_map(cluster).collect()
+    }
+
+    /// Whether anybody at these addresses, or a seed, says that the node was removed from its cluster.
+    pub(crate) async fn know_as_removed(&self, node: NodeId, mut addresses: BTreeSet<String>) -> bool {
+        addresses.extend(self.others().map(str::to_owned));
+        addresses.remove(self.own);
+        let request = Request::AmIIn(node).encode();
+        let asked = addresses.iter().map(|address| self.ask(address, request.clone(), WHO_TIMEOUT));
+        join_all(asked).await.into_iter().any(|answer| matches!(answer, Ok(Answer::Removed)))
     }
 
     /// The node that answers at this node's own address, if one does.

@@ -5,7 +5,6 @@
 //! and reads, and an [`Observer`] is told of everything applied.
 //!
 //! Absent here: what clients say and are told (gateway), what commands do to rooms (room), Raft (consensus).
-//! Shards that are placed do not move yet, and a node that is gone is not replaced.
 
 // What a node is started with, and why it may not start.
 mod config;
@@ -16,6 +15,7 @@ mod events;
 mod map;
 mod node;
 mod observer;
+mod operate;
 mod router;
 mod shard;
 
@@ -46,8 +46,10 @@ pub use error::StartError;
 pub use events::{Event, EventKind, Recorded};
 pub use identity::Identity;
 pub use map::{ClusterMap, NodeEntry, ReplicaEntry, ShardEntry};
+pub use meta::NodeState;
 pub use node::Node;
 pub use observer::Observer;
+pub use operate::{OperateError, Operation};
 pub use roomkeeper_consensus::Timing;
 pub use roomkeeper_storage::ReplicaStore;
 pub use router::{Owner, Route};

@@ -4,7 +4,7 @@ use roomkeeper_consensus::{Role, Status};
 use roomkeeper_types::{ClusterId, Epoch, NodeId, ReplicaId, ShardId};
 use serde::Serialize;
 
-use crate::meta::{NodeRecord, ShardRecord};
+use crate::meta::{NodeRecord, NodeState, Plan, ShardRecord};
 use crate::node::Shared;
 
 /// Nodes and shards.
@@ -31,6 +31,12 @@ pub struct NodeEntry {
     pub admin: Option<String>,
     /// What it fails together with.
     pub zone: Option<String>,
+    /// Share of the load relative to other nodes.
+    pub weight: u32,
+    /// What it is to the cluster.
+    pub state: NodeState,
+    /// It votes in meta.
+    pub votes: bool,
     /// Heard from within the last 3 s, as this node sees it.
     pub alive: bool,
 }
@@ -46,8 +52,11 @@ pub struct ShardEntry {
     pub epoch: Epoch,
     /// The node that should own it.
     pub preferred: NodeId,
-    /// In order of preference.
+    /// In order of preference. While it moves: all that its group may have.
     pub replicas: Vec<ReplicaEntry>,
+    /// The nodes that it is moving to, in order of preference, if it moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<Vec<NodeId>>,
 }
 
 /// One copy of a shard.
@@ -74,7 +83,18 @@ impl Shared {
     fn node_entry(&self, node: NodeId, record: &NodeRecord) -> NodeEntry {
         let spec = record.spec.clone();
         let alive = node == self.identity.node || self.pings.is_alive(node);
-        NodeEntry { node, url: spec.client_url, peer: spec.peer, admin: spec.admin, zone: spec.zone, alive }
+        let voters = self.meta.group().map(|group| group.status().voters).unwrap_or_default();
+        NodeEntry {
+            node,
+            url: spec.client_url,
+            peer: spec.peer,
+            admin: spec.admin,
+            zone: spec.zone,
+            weight: spec.weight,
+            state: record.state,
+            votes: voters.iter().any(|voter| voter.node == node),
+            alive,
+        }
     }
 
     fn shard_entry(&self, shard: ShardId, record: &ShardRecord) -> ShardEntry {
@@ -89,7 +109,9 @@ impl Shared {
             lag: status.as_ref().and_then(|status| lag(status, member.replica)),
         });
         let replicas = replicas.collect();
-        ShardEntry { shard, owner, epoch: known.epoch, preferred: record.preferred, replicas }
+        let nodes = |plan: &Plan| plan.target.iter().map(|member| member.node).collect();
+        let moving_to = record.plan.as_ref().map(nodes);
+        ShardEntry { shard, owner, epoch: known.epoch, preferred: record.preferred, replicas, moving_to }
     }
 }
 

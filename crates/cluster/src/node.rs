@@ -190,12 +190,12 @@ impl Shared {
         state.nodes.keys().copied().filter(|node| *node != self.identity.node).collect()
     }
 
-    /// Whether a node can be relied on: it is heard, and fit to lead.
+    /// Whether a node can be relied on: it is heard, fit to lead and not about to stop.
     pub(crate) fn is_well(&self, node: NodeId) -> bool {
         if node == self.identity.node {
-            return !self.pings.is_unfit_here();
+            return !self.pings.is_unfit_here() && !self.pings.is_leaving_here();
         }
-        self.pings.is_alive(node) && self.pings.suspicion(node).is_none()
+        self.not_fit(node).is_none()
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -9,8 +9,8 @@ use crate::datadir::DataDir;
 use crate::error::StartError;
 use crate::identity::{FORMAT, FOUNDER, FOUNDER_META, Founding, JoinNonce, StoredIdentity};
 use crate::join::Seeds;
-use crate::meta::NodeSpec;
 use crate::meta::machine::read_state;
+use crate::meta::{MetaState, NodeSpec};
 use crate::peer::JoinRequest;
 
 impl NodeConfig {
@@ -95,4 +95,28 @@ pub(crate) async fn check_log(identity: &StoredIdentity, dir: &DataDir) -> Resul
         let source = std::io::Error::other(error);
         Err(StartError::DataDir { path: dir.path().to_owned(), source })
     })
+}
+
+/// A node that was removed is told so by any of the others that knows. While none of them answers, the cluster may
+/// be about to start again.
+pub(crate) async fn check_membership(
+    config: &NodeConfig,
+    identity: &StoredIdentity,
+    dir: &DataDir,
+) -> Result<(), StartError> {
+    let (data, meta) = (dir.data.clone(), identity.meta_replica);
+    let reading = tokio::task::spawn_blocking(move || match data.replicas().contains(&meta) {
+        true => read_state(&data.replica(meta)?).map_err(|error| GroupError(error.to_string()).into()),
+        false => Ok(MetaState::default()),
+    });
+    let state: Result<MetaState, StartError> = reading.await.unwrap_or_else(|error| {
+        let source = std::io::Error::other(error);
+        Err(StartError::DataDir { path: dir.path().to_owned(), source })
+    });
+    let at_join = identity.peers.iter().map(|(_, address)| address.clone());
+    let addresses = at_join.chain(state?.nodes.into_values().map(|record| record.spec.peer)).collect();
+    match config.seeds().know_as_removed(identity.node, addresses).await {
+        true => Err(StartError::Removed(identity.node)),
+        false => Ok(()),
+    }
 }

@@ -24,9 +24,11 @@ use crate::meta::{MetaCommand, MetaReply, MetaState};
 use crate::node::{Node, Shared};
 use crate::peer::Handler;
 use crate::pings::{PingThread, Pings, Surroundings, split_incoming};
-use crate::placement::{place_shards, reconcile_meta, report_births};
+use crate::placement::{
+    carry_out_plans, drive_placement, place_shards, reconcile_meta, report_births, restore_owners,
+};
 use crate::router::{Announcer, Table, announce, gossip};
-use crate::settle::{check_log, settle_identity};
+use crate::settle::{check_log, check_membership, settle_identity};
 use crate::shard::{Shards, open_shards};
 use crate::tasks::{Failure, Tasks};
 
@@ -54,6 +56,7 @@ impl Node {
         })??;
         let identity = settle_identity(&config, &dir).await?;
         check_log(&identity, &dir).await?;
+        check_membership(&config, &identity, &dir).await?;
         tracing::info!(cluster = %identity.cluster, node = %identity.node, "starting");
 
         let (shared, states) = assemble(config.clone(), identity, dir, observer).await?;
@@ -129,6 +132,9 @@ impl Shared {
         self.tasks.spawn_loop(reconcile_meta(self.clone()));
         self.tasks.spawn_loop(place_shards(self.clone()));
         self.tasks.spawn_loop(report_births(self.clone()));
+        self.tasks.spawn_loop(drive_placement(self.clone()));
+        self.tasks.spawn_loop(carry_out_plans(self.clone()));
+        self.tasks.spawn_loop(restore_owners(self.clone()));
         self.tasks.spawn_loop(pursue_suspects(self.clone()));
         self.tasks.spawn_loop(announce(self.clone()));
         self.tasks.spawn_loop(gossip(self.clone()));
@@ -255,7 +261,11 @@ async fn update_own_record(shared: Arc<Shared>) {
     let mut states = shared.meta.states();
     let mut backoff = Backoff::patient();
     loop {
-        let known = states.borrow_and_update().nodes.get(&node).map(|record| record.spec.clone());
+        let state = states.borrow_and_update().clone();
+        if state.was_removed(node) {
+            return shared.failure.report(StartError::Removed(node).to_string());
+        }
+        let known = state.nodes.get(&node).map(|record| record.spec.clone());
         let mut pause = None;
         if known.is_some_and(|known| known != shared.spec) {
             let command = MetaCommand::UpdateNode { node, spec: shared.spec.clone() };

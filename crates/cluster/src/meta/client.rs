@@ -138,7 +138,10 @@ impl Meta {
     }
 
     /// Does something at the leader, wherever that is.
-    async fn at_leader<T, Here: Future<Output = Result<T, MetaError>>>(
+    ///
+    /// # Errors
+    /// What the last attempt before the deadline met.
+    pub(crate) async fn at_leader<T, Here: Future<Output = Result<T, MetaError>>>(
         &self,
         consensus: &Consensus,
         here: impl Fn() -> Here,

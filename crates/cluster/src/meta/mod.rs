@@ -16,4 +16,5 @@ mod script_test;
 
 pub(crate) use command::{Joined, MetaCommand, MetaReply, NodeSpec, Refusal};
 pub(crate) use shard::{Plan, PlanVersion, ShardRecord, voters};
-pub(crate) use state::{MetaState, NodeRecord, NodeState};
+pub use state::NodeState;
+pub(crate) use state::{MetaState, NodeRecord};

@@ -98,9 +98,10 @@ impl MetaState {
             record.replicas = target;
             return;
         }
+        let from = record.plan.take().map_or_else(|| record.replicas.clone(), |former| former.from);
         let added = target.iter().filter(|member| !record.has(member.replica)).copied().collect::<Vec<_>>();
         record.replicas.extend(added);
-        record.plan = Some(Plan { target });
+        record.plan = Some(Plan { from, target });
     }
 
     fn born_shard(&self, shard: ShardId) -> Result<&ShardRecord, Refusal> {

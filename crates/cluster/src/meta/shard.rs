@@ -33,6 +33,8 @@ pub(crate) struct ShardRecord {
 /// group's present members, so that any owner can go on where another one was cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Plan {
+    /// The replicas that the group had when it was last known to have exactly those of its record.
+    pub(crate) from: Vec<Member>,
     /// In order of preference; the first one's node should own the shard.
     pub(crate) target: Vec<Member>,
 }
@@ -61,7 +63,7 @@ impl ShardRecord {
 
 /// Those of a group's replicas that vote: an odd number of them, in order of preference. With two replicas one votes
 /// and the other learns: two voters would fail twice as often as one.
-pub(crate) fn voters(replicas: &[Member]) -> &[Member] {
+pub(crate) fn voters<T>(replicas: &[T]) -> &[T] {
     let count = replicas.len();
     let odd = if count.is_multiple_of(2) { count.saturating_sub(1) } else { count };
     &replicas[..odd]

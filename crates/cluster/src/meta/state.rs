@@ -62,7 +62,8 @@ impl NodeRecord {
 
 /// What a node is to the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum NodeState {
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
     /// Holds shards and takes part in meta.
     Active,
     /// An operator wants it to hold nothing: its shards move to other nodes, and it does not vote in meta.
@@ -95,6 +96,15 @@ impl MetaState {
     /// Whether the node was in this cluster once and never will be again.
     pub(crate) fn was_removed(&self, node: NodeId) -> bool {
         node < self.next_node && !self.nodes.contains_key(&node)
+    }
+
+    /// Whether the replica was allocated once and is in no group any more, nor ever will be: what is left of it on a
+    /// disk may go.
+    pub(crate) fn was_dropped(&self, replica: ReplicaId) -> bool {
+        let of_meta = |record: &NodeRecord| record.meta_replica == replica;
+        replica < self.next_replica
+            && !self.nodes.values().any(of_meta)
+            && !self.shards.iter().any(|record| record.has(replica))
     }
 
     pub(crate) fn shard(&self, shard: ShardId) -> Option<&ShardRecord> {

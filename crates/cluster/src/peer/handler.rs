@@ -66,13 +66,22 @@ impl Shared {
         match request {
             Request::WhoAreYou => Ok(Answer::Me { cluster: self.identity.cluster, node: self.identity.node }),
             Request::Join(join) => self.let_in(join).await,
+            Request::AmIIn(node) if self.meta.state().was_removed(node) => Ok(Answer::Removed),
+            Request::AmIIn(_) => Ok(Answer::Done),
             _ => Err("only members may ask this".to_owned()),
         }
     }
 
     async fn answer_member(&self, from: NodeId, request: Request) -> Result<Answer, String> {
+        if self.meta.state().was_removed(from) {
+            return Ok(Answer::Removed);
+        }
         match request {
-            Request::WhoAreYou | Request::Join(_) => self.answer_anybody(request).await,
+            Request::WhoAreYou | Request::Join(_) | Request::AmIIn(_) => self.answer_anybody(request).await,
+            Request::Operate(operation) => {
+                let operated = self.operate_here(operation).await;
+                Ok(operated.map_or_else(|error| self.no_reply(error), |refused| Answer::Operated { refused }))
+            }
             Request::Announce(facts) => {
                 self.learn(&facts);
                 Ok(Answer::Facts(Vec::new()))

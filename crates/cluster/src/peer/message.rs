@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::failover::{Accusation, Testimony};
 use crate::identity::JoinNonce;
 use crate::meta::{Joined, NodeSpec, Refusal};
+use crate::operate::Operation;
 use crate::versioned::{self, DecodeError};
 
 const VERSION: u8 = 1;
@@ -31,6 +32,10 @@ pub(crate) enum Request {
     Accuse(Accusation),
     /// The leader in this epoch wants this replica to lead instead.
     TakeOver { group: GroupId, replica: ReplicaId, epoch: Epoch },
+    /// An operator's request, for the leader of meta.
+    Operate(Operation),
+    /// Is this node still of the cluster? Anybody may ask.
+    AmIIn(NodeId),
 }
 
 /// A node that wants in.
@@ -70,8 +75,12 @@ pub(crate) enum Answer {
     State(Bytes),
     /// To `Accuse`: of every group that this node has a replica of.
     Testimonies(Vec<(GroupId, Testimony)>),
-    /// To `TakeOver`: the replica campaigns.
+    /// To `TakeOver`: the replica campaigns. To `AmIIn`: as far as is known here.
     Done,
+    /// To anything from a node that was removed from the cluster.
+    Removed,
+    /// To `Operate`: carried out, or why not.
+    Operated { refused: Option<String> },
 }
 
 impl Request {

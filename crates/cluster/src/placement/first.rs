@@ -5,6 +5,7 @@ use std::sync::Arc;
 use roomkeeper_ring as ring;
 use roomkeeper_types::NodeId;
 
+use super::table::members;
 use crate::backoff::Backoff;
 use crate::meta::{MetaCommand, MetaReply, MetaState, Refusal};
 use crate::node::Shared;
@@ -48,19 +49,10 @@ async fn place(shared: &Shared, state: &MetaState) -> Result<(), String> {
     }
 }
 
-/// The ring's choice for all shards: nodes in order of preference.
+/// The ring's choice for all shards: nodes in order of preference. Nodes that drain have no part in it.
 fn first_table(state: &MetaState) -> Result<Vec<Vec<NodeId>>, ring::RingError> {
     let Some(founded) = state.founded else { return Ok(Vec::new()) };
-    let members: Vec<ring::Member> = state
-        .nodes
-        .iter()
-        .map(|(node, record)| ring::Member {
-            node: *node,
-            weight: record.spec.weight,
-            zone: record.spec.zone.clone(),
-            silent: false,
-        })
-        .collect();
+    let members = members(state, |_| false);
     let placement = ring::place(&members, founded.shards, founded.replicas as usize)?;
     Ok(placement.shards.into_iter().map(|shard| shard.nodes).collect())
 }

@@ -55,9 +55,10 @@ pub(crate) async fn reconcile_meta(shared: Arc<Shared>) {
                     tokio::time::timeout(CHANGE_TIMEOUT, change).await.unwrap_or_else(|_| Err(late()))
                 }
                 Step::HandOver(heirs) => {
-                    tracing::info!(to = ?heirs[0], "handing the lead of meta over: this node leaves its voters");
                     pause = Some(CATCH_UP_TICK);
-                    group.transfer(heirs[0].replica).await
+                    let reason = "this node is not to vote in it any more";
+                    let done = shared.hand_over_meta(heirs[0].node, reason).await;
+                    done.map_err(|error| GroupError(error.to_string()))
                 }
             };
             match done {

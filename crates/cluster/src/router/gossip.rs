@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use roomkeeper_types::NodeId;
 
+use crate::error::StartError;
 use crate::node::Shared;
 use crate::peer::{Answer, Request};
 
@@ -55,6 +56,9 @@ async fn exchange(shared: &Shared, node: NodeId) {
     match shared.consensus.ask(node, digest, DIGEST_TIMEOUT).await {
         Ok(answer) => match Answer::decode(&answer) {
             Ok(Answer::Facts(facts)) => shared.learn(&facts),
+            Ok(Answer::Removed) => {
+                shared.failure.report(StartError::Removed(shared.identity.node).to_string());
+            }
             Ok(Answer::Later(why)) => tracing::debug!(%node, why, "digest was put off"),
             Ok(_) => tracing::warn!(%node, "digest was answered with something else"),
             Err(error) => tracing::warn!(%node, %error, "answer to a digest is unreadable"),

@@ -1,16 +1,18 @@
-//! This node's replicas of shards: opened as meta says.
+//! This node's replicas of shards: opened, and removed for good, as meta says.
 
 use std::sync::Arc;
 
 use futures::StreamExt;
 use parking_lot::RwLock;
-use roomkeeper_consensus::{Group, GroupId, Member};
+use roomkeeper_consensus::{Group, GroupId, Member, OpenError};
 use roomkeeper_storage::ReplicaStore;
 use roomkeeper_types::{LogPosition, ReplicaId, ShardCount, ShardId};
+use tokio_util::sync::CancellationToken;
 
 use super::machine::ShardMachine;
 use super::stamps::Stamps;
 use super::watch_ownership;
+use crate::meta::MetaState;
 use crate::node::Shared;
 use crate::placement::initialise_shards;
 
@@ -32,6 +34,8 @@ pub(crate) struct LocalShard {
     pub(crate) shard: ShardId,
     pub(crate) group: Group,
     pub(crate) stamps: Arc<Stamps>,
+    /// The replica is about to be removed: that it stops is no failure.
+    pub(crate) leaving: CancellationToken,
 }
 
 /// All replicas that run here.
@@ -53,6 +57,13 @@ impl Shards {
         self.slots.iter().filter_map(|slot| slot.read().clone()).collect()
     }
 
+    /// Takes the replica out, if it is still this one.
+    fn take(&self, local: &LocalShard) {
+        if let Some(slot) = self.slots.get(local.shard.0 as usize) {
+            slot.write().take_if(|held| held.group.replica() == local.group.replica());
+        }
+    }
+
     fn put(&self, local: Arc<LocalShard>) {
         if let Some(slot) = self.slots.get(local.shard.0 as usize) {
             *slot.write() = Some(local);
@@ -70,11 +81,13 @@ impl LocalShard {
     }
 }
 
-/// Opens every replica that meta puts on this node, now and later, until the node stops.
+/// Opens every replica that meta puts on this node, now and later, and removes those that it does not, until the
+/// node stops.
 pub(crate) async fn open_shards(shared: Arc<Shared>) {
     let mut states = shared.meta.states();
     loop {
         let state = states.borrow_and_update().clone();
+        remove_dropped(&shared, &state).await;
         let missing: Vec<(ShardId, Member)> = state
             .shards()
             .filter_map(|(shard, record)| Some((shard, record.on(shared.identity.node)?)))
@@ -98,11 +111,46 @@ async fn open(shared: Arc<Shared>, shard: ShardId, member: Member) {
     let timing = shared.tuning.shard;
     match shared.consensus.open(GroupId::Shard(shard), member.replica, timing, machine).await {
         Ok(group) => {
-            let local = Arc::new(LocalShard { shard, group, stamps });
+            let local = Arc::new(LocalShard { shard, group, stamps, leaving: CancellationToken::new() });
             shared.shards.put(local.clone());
             shared.tasks.spawn(watch_ownership(shared.clone(), local));
         }
+        // What this node knows of meta is older than its disk: it left this node already.
+        Err(OpenError::Removed(replica)) => tracing::debug!(%shard, %replica, "replica was removed before"),
         // What is on disk cannot be read: this does not pass.
         Err(error) => shared.failure.report(format!("the replica of {shard} cannot be opened: {error}")),
+    }
+}
+
+/// Removes the replicas that have left their groups, and those whose place on this node a newer one takes: what runs
+/// first, then what is only on disk.
+async fn remove_dropped(shared: &Shared, state: &MetaState) {
+    let me = shared.identity.node;
+    if state.was_removed(me) {
+        return;
+    }
+    for local in shared.shards.all() {
+        let replica = local.group.replica();
+        let here = state.shard(local.shard).and_then(|record| record.on(me));
+        if here.is_none_or(|here| here.replica > replica) {
+            local.leaving.cancel();
+            shared.shards.take(&local);
+            remove(shared, GroupId::Shard(local.shard), replica).await;
+        }
+    }
+    for replica in shared.dir.data.replicas() {
+        // Its meta replica is this node's for as long as it runs.
+        if state.was_dropped(replica) && replica != shared.identity.meta_replica {
+            // The group only matters for a replica that runs.
+            remove(shared, GroupId::Meta, replica).await;
+        }
+    }
+}
+
+async fn remove(shared: &Shared, group: GroupId, replica: ReplicaId) {
+    match shared.consensus.remove(group, replica).await {
+        Ok(()) => tracing::info!(%group, %replica, "replica removed: it has left this node"),
+        // The disk failed: nothing on it can be relied on any more.
+        Err(error) => shared.failure.report(format!("{replica} cannot be removed: {error}")),
     }
 }

@@ -29,6 +29,9 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
         // Marked as seen before the status is read: a later change wakes again.
         changes.mark_unchanged();
         let status = local.group.status();
+        if local.leaving.is_cancelled() {
+            break;
+        }
         if status.role == Role::Stopped {
             let why = status.stopped.unwrap_or_else(|| "no reason given".to_owned());
             shared.failure.report(format!("the replica of {} stopped: {why}", local.shard));
@@ -61,13 +64,16 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
         };
         tokio::select! {
             () = shared.tasks.stopping() => break,
+            () = local.leaving.cancelled() => break,
             changed = changes.changed() => if changed.is_err() { break },
             changed = health.changed() => if changed.is_err() { break },
             () = tokio::time::sleep(pause) => {}
         }
     }
     if let Some(held) = held {
-        give_up(&shared, &held, "the node stops");
+        let why =
+            if local.leaving.is_cancelled() { "the replica leaves this node" } else { "the node stops" };
+        give_up(&shared, &held, why);
     }
 }
 

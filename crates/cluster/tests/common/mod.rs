@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use roomkeeper_cluster::{
-    Advertise, Node, NodeConfig, Observer, Ownership, Route, Start, StartError, SubmitError, Tuning,
+    Advertise, Identity, Node, NodeConfig, Observer, Ownership, Route, Start, StartError, SubmitError, Tuning,
 };
 use roomkeeper_room::{Command, Effect, NewMessage, Outcome, Payload, PayloadKind, Publish, read};
 use roomkeeper_types::{MessageId, Offset, RoomName, ShardCount, ShardId};
@@ -34,6 +34,8 @@ pub(crate) struct Site {
     pub(crate) dir: TempDir,
     pub(crate) address: SocketAddr,
     pub(crate) seen: Arc<Seen>,
+    /// Dead nodes are replaced, and owners restored, after seconds.
+    pub(crate) quick: bool,
     node: Option<Node>,
 }
 
@@ -43,7 +45,7 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, address, seen: Arc::default(), node: None }
+        Self { dir, address, seen: Arc::default(), quick: false, node: None }
     }
 
     /// For a node that is not running.
@@ -64,7 +66,20 @@ impl Site {
             weight: 1,
             secret: Some("test".to_owned()),
             start,
-            tuning: Tuning { join_timeout: PATIENCE, ..Tuning::default() },
+            tuning: self.tuning(),
+        }
+    }
+
+    fn tuning(&self) -> Tuning {
+        let tuning = Tuning { join_timeout: PATIENCE, ..Tuning::default() };
+        if !self.quick {
+            return tuning;
+        }
+        Tuning {
+            replace_after: Duration::from_secs(5),
+            restore_after: Duration::from_millis(500),
+            restore_interval: Duration::from_millis(50),
+            ..tuning
         }
     }
 
@@ -84,6 +99,11 @@ impl Site {
 
     pub(crate) fn join(&self) -> Start {
         Start::Join { seeds: vec![self.address.to_string()] }
+    }
+
+    /// Joins the cluster of another node.
+    pub(crate) fn join_of(&self, other: &Identity) -> Start {
+        Start::Join { seeds: vec![other.client_url.trim_start_matches("http://").to_owned()] }
     }
 
     pub(crate) async fn stop(&mut self) {

@@ -13,6 +13,9 @@ fn node(id: u32, alive: bool) -> NodeEntry {
         peer: String::new(),
         admin: None,
         zone: None,
+        weight: 1,
+        state: roomkeeper_client::NodeState::Active,
+        votes: true,
         alive,
     }
 }
@@ -32,6 +35,7 @@ fn map(alive: [bool; 3], owner: Option<u32>, epoch: u64, lags: [Option<u64>; 3])
             epoch: Epoch(epoch),
             preferred: Some(NodeId(1)),
             replicas: replicas.collect(),
+            moving_to: None,
         }],
         nodes: (1..=3).zip(alive).map(|(id, alive)| node(id, alive)).collect(),
     }

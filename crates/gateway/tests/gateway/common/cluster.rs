@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use roomkeeper_cluster::{NodeEntry, Observer, ReplicaEntry, ShardEntry};
+use roomkeeper_cluster::{NodeEntry, NodeState, Observer, ReplicaEntry, ShardEntry};
 use roomkeeper_gateway::Hub;
 use roomkeeper_gateway::host::{
     ClusterMap, Completion, Host, Identity, LocalCopy, Owner, Ownership, Route, SubmitError, View,
@@ -264,6 +264,9 @@ impl Host for FakeNode {
             peer: String::new(),
             admin: None,
             zone: None,
+            weight: 1,
+            state: NodeState::Active,
+            votes: true,
             alive: true,
         };
         let shard = |shard| {
@@ -271,7 +274,7 @@ impl Host for FakeNode {
             let replica =
                 |node: &NodeId| ReplicaEntry { node: *node, replica: ReplicaId(node.0.into()), lag: Some(0) };
             let replicas = nodes.iter().map(replica).collect();
-            ShardEntry { shard, owner, epoch, preferred: nodes[0], replicas }
+            ShardEntry { shard, owner, epoch, preferred: nodes[0], replicas, moving_to: None }
         };
         ClusterMap {
             cluster: self.cluster.0.id,
