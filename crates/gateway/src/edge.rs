@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::GatewayConfig;
+use crate::draining::Draining;
 use crate::failure;
 use crate::host::Host;
 use crate::hub::Hub;
@@ -29,6 +30,8 @@ pub(crate) struct Edge {
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the node stops.
     pub(crate) stop: CancellationToken,
+    /// How far a planned stop has come.
+    pub(crate) draining: Draining,
     reads: Semaphore,
 }
 
@@ -41,6 +44,7 @@ impl Edge {
             config,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            draining: Draining::default(),
             reads: Semaphore::new(READS_MAX),
         }
     }

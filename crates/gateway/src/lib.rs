@@ -13,6 +13,7 @@
 pub mod host;
 
 mod config;
+mod draining;
 mod edge;
 mod failure;
 mod http;
@@ -25,5 +26,6 @@ mod serve;
 mod ws;
 
 pub use config::{ConfigError, GatewayConfig};
+pub use draining::Drain;
 pub use hub::Hub;
 pub use serve::Gateway;

@@ -1,11 +1,14 @@
 //! Accepting connections.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::header::CONNECTION;
+use ::http::{HeaderValue, StatusCode};
 use axum::Router;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::GatewayConfig;
+use crate::draining::Drain;
 use crate::edge::Edge;
 use crate::host::Host;
 use crate::http;
@@ -36,6 +40,12 @@ impl Gateway {
     #[must_use]
     pub fn new(host: impl Host, hub: Arc<Hub>, config: GatewayConfig) -> Self {
         Self { edge: Arc::new(Edge::new(Arc::new(host), hub, config)) }
+    }
+
+    /// The means to stop in good order.
+    #[must_use]
+    pub fn drain(&self) -> Drain {
+        Drain::new(self.edge.clone())
     }
 
     /// `/healthz`, `/readyz` and `/v1/cluster` for the admin listener, where the binary adds its own paths.
@@ -139,9 +149,18 @@ async fn serve_connection(edge: Arc<Edge>, tcp: TcpStream, peer: Peer, router: R
         return;
     }
     let service = TowerToHyperService::new(router);
+    let answering = edge.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        service.call(request)
+        let (answer, edge) = (service.call(request), answering.clone());
+        async move {
+            let mut answer = answer.await?;
+            // So that no request meets a connection that is just being closed.
+            if edge.draining.has_begun() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -28,10 +28,11 @@ pub(crate) async fn alive() -> Response {
     json(StatusCode::OK, &Health { status: "ok", reason: None })
 }
 
-/// `GET /readyz`: there is a quorum, and the owners of all shards are known.
+/// `GET /readyz`: there is a quorum, the owners of all shards are known, and the node is not about to stop.
 pub(crate) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
-    let reason = if edge.stop.is_cancelled() { Err("the node stops".to_owned()) } else { edge.host.ready() };
-    match reason {
+    let stops = edge.draining.has_begun() || edge.stop.is_cancelled();
+    let ready = if stops { Err("draining".to_owned()) } else { edge.host.ready() };
+    match ready {
         Ok(()) => json(StatusCode::OK, &Health { status: "ready", reason: None }),
         Err(reason) => {
             json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "not ready", reason: Some(reason) })

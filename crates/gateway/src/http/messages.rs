@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::answer::{Failure, reply};
 use super::request::{RoomRequest, life, query, user};
 use super::rooms::same_room;
-use super::settle::settle;
+use super::settle::Asking;
 use crate::edge::Edge;
 
 #[derive(Deserialize)]
@@ -32,12 +32,21 @@ pub(crate) async fn history(
     let history = read_history(&request.parts.uri)?;
     let command = Command::History(history.clone());
     validate(&command, &edge.config.limits)?;
-    let settled = match settle(&edge, request).await {
-        Ok(settled) => settled,
+    let mut asking = match Asking::read(&edge, request).await {
+        Ok(asking) => asking,
         Err(response) => return Ok(response),
     };
-    let items = settled.room.history(&history).await?;
-    Ok(reply(StatusCode::OK, &Reply::History(items)))
+    loop {
+        let room = match asking.settle().await {
+            Ok(room) => room,
+            Err(response) => return Ok(response),
+        };
+        match room.history(&history).await {
+            Err(error) if asking.goes_on(&room, &error).await => {}
+            Ok(_) if asking.is_outdated(&room) => {}
+            items => return Ok(reply(StatusCode::OK, &Reply::History(items?))),
+        }
+    }
 }
 
 fn read_history(uri: &Uri) -> Result<History, Error> {
@@ -66,15 +75,24 @@ pub(crate) async fn publish(
 ) -> Result<Response, Failure> {
     let life = life(&request.parts.uri)?;
     let user = user(&request.parts)?;
-    let settled = match settle(&edge, request).await {
-        Ok(settled) => settled,
+    let mut asking = match Asking::read(&edge, request).await {
+        Ok(asking) => asking,
         Err(response) => return Ok(response),
     };
-    let publish = decode_publish_json(&settled.body, &edge.config.limits)?;
-    same_room(publish.room.room.as_ref(), &settled.room.name)?;
-    let room = RoomRef { life: publish.room.life.or(life), ..publish.room };
-    let published = settled.room.publish(user, Publish { room, ..publish }).await?;
-    Ok(reply(StatusCode::OK, &Reply::Publish(published)))
+    loop {
+        let room = match asking.settle().await {
+            Ok(room) => room,
+            Err(response) => return Ok(response),
+        };
+        let publish = decode_publish_json(&asking.body, &edge.config.limits)?;
+        same_room(publish.room.room.as_ref(), &room.name)?;
+        let named = RoomRef { life: publish.room.life.or(life), ..publish.room };
+        // The ids of its messages tell that they are known, wherever it is sent again.
+        match room.publish(user.clone(), Publish { room: named, ..publish }).await {
+            Err(error) if asking.goes_on(&room, &error).await => {}
+            published => return Ok(reply(StatusCode::OK, &Reply::Publish(published?))),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -67,20 +67,20 @@ pub(crate) async fn show(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
         Some("local") => return local_copy(&edge, &request.room),
         Some(_) => return Err(Error::bad_request("replica: expected local").into()),
     }
-    let settled = match settle(&edge, request).await {
+    let (room, _) = match settle(&edge, request).await {
         Ok(settled) => settled,
         Err(response) => return Ok(response),
     };
-    let info = settled.room.info(life).await?;
+    let info = room.info(life).await?;
     let body = RoomBody {
         room: info.room,
         life: info.life.to_string(),
         owner: edge.host.identity().node,
-        epoch: settled.room.owned.epoch(),
+        epoch: room.owned.epoch(),
         first: info.first,
         next: info.next,
         messages: info.messages,
-        replicas: replicas(&edge, &settled.room),
+        replicas: replicas(&edge, &room),
     };
     Ok(json(StatusCode::OK, &body))
 }
@@ -113,24 +113,24 @@ fn local_copy(edge: &Edge, room: &RoomName) -> Result<Response, Failure> {
 
 /// `PUT /v1/rooms/{room}`.
 pub(crate) async fn create(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failure> {
-    let settled = match settle(&edge, request).await {
+    let (room, body) = match settle(&edge, request).await {
         Ok(settled) => settled,
         Err(response) => return Ok(response),
     };
-    let create = decode_create_json(&settled.body)?;
-    same_room(create.room.as_ref(), &settled.room.name)?;
-    let created = settled.room.create(&create).await?;
+    let create = decode_create_json(&body)?;
+    same_room(create.room.as_ref(), &room.name)?;
+    let created = room.create(&create).await?;
     Ok(reply(StatusCode::CREATED, &Reply::Create(created)))
 }
 
 /// `DELETE /v1/rooms/{room}`.
 pub(crate) async fn delete(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failure> {
     let life = life(&request.parts.uri)?;
-    let settled = match settle(&edge, request).await {
+    let (room, _) = match settle(&edge, request).await {
         Ok(settled) => settled,
         Err(response) => return Ok(response),
     };
-    settled.room.delete(life).await?;
+    room.delete(life).await?;
     Ok(reply(StatusCode::OK, &Reply::Delete))
 }
 

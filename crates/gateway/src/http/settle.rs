@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::Method;
+use http::{Method, request};
+use roomkeeper_protocol::{Error, ErrorCode};
+use roomkeeper_types::{Epoch, RoomName};
 
 use super::answer::{Failure, misdirected, redirect};
 use super::request::{RoomRequest, body};
@@ -14,59 +16,106 @@ use crate::failure;
 use crate::host::{Owner, Route};
 use crate::local::LocalRoom;
 use crate::relay::{Answer, Forwarded, Misdirected, RelayError};
-use crate::route::{Place, Way, owner_hint, place, relay_path};
+use crate::route::{Ask, OWNERSHIP_ENDS, Place, Way, owner_hint, place, relay_path};
 
 /// The owner answers by itself before that: a publish waits for its outcome for a minute at most.
 const OWNER_TIMEOUT: Duration = Duration::from_secs(70);
 
-/// A request that this node is to serve.
-pub(crate) struct Settled {
-    pub(crate) room: LocalRoom,
+/// A request for a room, on its way to whoever owns the room.
+pub(crate) struct Asking {
+    edge: Arc<Edge>,
+    room: RoomName,
+    ask: Ask,
+    parts: request::Parts,
     pub(crate) body: Bytes,
+    /// Until when an owner is waited for.
+    deadline: Instant,
+    /// An owner of this epoch was asked in vain.
+    stale: Option<Epoch>,
 }
 
-/// Brings a request to its room's owner: if that is this node it is to be served, else the answer is there.
-///
-/// # Errors
-/// The answer: a redirect, the owner's own through this node, `421` to another node, `503`.
-pub(crate) async fn settle(edge: &Arc<Edge>, request: RoomRequest) -> Result<Settled, Response> {
-    let RoomRequest { room, ask, parts, body: unread } = request;
-    let body = body(edge, unread).await.map_err(|error| Failure(error).into_response())?;
-    let deadline = Instant::now() + edge.config.hold;
-    let mut stale = None;
-    loop {
-        match place(edge, &room, ask, stale, deadline).await {
-            Place::Here(owned) => {
-                let room = LocalRoom { edge: edge.clone(), owned, name: room };
-                return Ok(Settled { room, body });
-            }
-            Place::Misdirected(route) => return Err(misdirected(edge.host.as_ref(), &route)),
-            Place::Nowhere => return Err(nowhere()),
-            Place::There(owner, Way::Proxy | Way::Misdirected) => {
-                let forwarded = Forwarded {
-                    method: parts.method.clone(),
-                    path: relay_path(&parts.uri),
-                    headers: parts.headers.clone(),
-                    body: body.clone(),
-                };
-                stale = Some(owner.epoch);
-                match ask_owner(edge, &owner, &forwarded).await {
-                    Asked::Answered(response) => return Err(response),
-                    Asked::NotOwner(body) => {
-                        Misdirected::learn(edge.host.as_ref(), edge.host.shard_of(&room), &body);
+impl Asking {
+    /// Reads the request's body.
+    ///
+    /// # Errors
+    /// The answer to one that cannot be read.
+    pub(crate) async fn read(edge: &Arc<Edge>, request: RoomRequest) -> Result<Self, Response> {
+        let RoomRequest { room, ask, parts, body: unread } = request;
+        let body = body(edge, unread).await.map_err(|error| Failure(error).into_response())?;
+        let deadline = Instant::now() + edge.config.hold;
+        Ok(Self { edge: edge.clone(), room, ask, parts, body, deadline, stale: None })
+    }
+
+    /// Brings the request to its room's owner: if that is this node it is to be served, else the answer is
+    /// there.
+    ///
+    /// # Errors
+    /// The answer: a redirect, the owner's own through this node, `421` to another node, `503`.
+    pub(crate) async fn settle(&mut self) -> Result<LocalRoom, Response> {
+        let edge = self.edge.clone();
+        let host = edge.host.as_ref();
+        loop {
+            match place(&edge, &self.room, self.ask, self.stale, self.deadline).await {
+                Place::Here(owned) => {
+                    return Ok(LocalRoom { edge, owned, name: self.room.clone() });
+                }
+                Place::Misdirected(route) => return Err(misdirected(host, &route)),
+                Place::Nowhere => return Err(nowhere()),
+                Place::There(owner, Way::Proxy | Way::Misdirected) => {
+                    let forwarded = Forwarded {
+                        method: self.parts.method.clone(),
+                        path: relay_path(&self.parts.uri),
+                        headers: self.parts.headers.clone(),
+                        body: self.body.clone(),
+                    };
+                    self.stale = Some(owner.epoch);
+                    match ask_owner(&edge, &owner, &forwarded).await {
+                        Asked::Answered(response) => return Err(response),
+                        Asked::NotOwner(body) => Misdirected::learn(host, host.shard_of(&self.room), &body),
+                        Asked::Again => {}
                     }
-                    Asked::Again => {}
+                }
+                Place::There(owner, Way::Redirect | Way::Frame) => {
+                    let hint = owner_hint(&edge, &self.room, &Route::Elsewhere(owner));
+                    return Err(redirect(&hint, &self.parts.uri, self.ask.hops, false));
                 }
             }
-            Place::There(owner, Way::Redirect | Way::Frame) => {
-                let hint = owner_hint(edge.host.as_ref(), &room, &Route::Elsewhere(owner));
-                return Err(redirect(&hint, &parts.uri, ask.hops, false));
+            if Instant::now() >= self.deadline {
+                return Err(nowhere());
             }
         }
-        if Instant::now() >= deadline {
-            return Err(nowhere());
-        }
     }
+
+    /// Whether a command that ended with this error is to be brought to the next owner: its outcome is not
+    /// known, and this node lost the room meanwhile. Only for commands that may be carried out twice.
+    pub(crate) async fn goes_on(&mut self, room: &LocalRoom, error: &Error) -> bool {
+        if error.code != ErrorCode::Unavailable || Instant::now() >= self.deadline {
+            return false;
+        }
+        let lost = tokio::time::timeout(OWNERSHIP_ENDS, room.owned.lost()).await.is_ok();
+        self.stale = Some(room.owned.epoch());
+        lost || !room.owned.is_current()
+    }
+
+    /// Whether what was read is to be read again at the next owner: this node lost the room meanwhile. Looked at
+    /// last, as the process may have been stopped for a while.
+    pub(crate) fn is_outdated(&mut self, room: &LocalRoom) -> bool {
+        let outdated = !room.owned.is_current() && Instant::now() < self.deadline;
+        if outdated {
+            self.stale = Some(room.owned.epoch());
+        }
+        outdated
+    }
+}
+
+/// Brings a request to its room's owner, once.
+///
+/// # Errors
+/// As [`Asking::settle`].
+pub(crate) async fn settle(edge: &Arc<Edge>, request: RoomRequest) -> Result<(LocalRoom, Bytes), Response> {
+    let mut asking = Asking::read(edge, request).await?;
+    let room = asking.settle().await?;
+    Ok((room, asking.body))
 }
 
 enum Asked {

@@ -95,7 +95,7 @@ pub(crate) async fn room(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
                 }
             }
             Place::There(owner, way) => {
-                let hint = owner_hint(edge.host.as_ref(), &room, &Route::Elsewhere(owner));
+                let hint = owner_hint(&edge, &room, &Route::Elsewhere(owner));
                 return Ok(match way {
                     Way::Frame => accepting.serve(Purpose::Redirect(hint)),
                     _ => redirect(&hint, &accepting.parts.uri, ask.hops, true),

@@ -21,6 +21,8 @@ use crate::ws::{Refusal, Socket, close_message};
 const FRAMES_PER_FLUSH: usize = 64;
 /// How long the name of the new owner is waited for when the old one is gone.
 const LAST_WORD: Duration = Duration::from_millis(50);
+/// How long an owner that has lost the room may take to end the socket itself: it answers what is under way.
+const FAREWELL: Duration = Duration::from_millis(400);
 /// How long the client may take to answer the close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -56,6 +58,7 @@ pub(crate) async fn pipe(edge: &Edge, relayed: Relayed, client: Socket, owner: D
         end = down(edge, &mut from_owner, &mut to_client) => end,
         () = other_owner(edge, &relayed) => End::Owner(None),
         () = edge.stop.cancelled() => End::Stopping,
+        () = edge.draining.dismissed() => End::Stopping,
     };
     let closing = async {
         match end {
@@ -153,10 +156,12 @@ async fn heard<T>(edge: &Edge, next: impl Future<Output = Option<T>>) -> Option<
     tokio::time::timeout(edge.config.ping_interval * 3, next).await.ok().flatten()
 }
 
-/// Resolves when the room is known to have another owner: the old one may have died without a word.
+/// Resolves when the room is known to have another owner, and the old one had time to see through what it had
+/// taken on: it may have died without a word.
 async fn other_owner(edge: &Edge, relayed: &Relayed) {
     let shard = edge.host.shard_of(&relayed.room);
     route_after(edge.host.as_ref(), shard, relayed.owner.epoch).await;
+    tokio::time::sleep(FAREWELL).await;
 }
 
 /// The owner ended the socket. Its own last word went through; one that died had none.
@@ -182,5 +187,5 @@ async fn new_owner(edge: &Edge, relayed: &Relayed) -> OwnerHint {
     let shard = edge.host.shard_of(&relayed.room);
     let deadline = std::time::Instant::now() + LAST_WORD;
     let route = edge.host.wait_route(shard, Some(relayed.owner.epoch), deadline).await;
-    owner_hint(edge.host.as_ref(), &relayed.room, &route)
+    owner_hint(edge, &relayed.room, &route)
 }

@@ -113,6 +113,13 @@ impl RemoteSeat {
         }
     }
 
+    /// What follows begins anew: an earlier place in the same room, over the same socket, may have left the
+    /// owner waiting for a join before it takes more publishes.
+    pub(crate) async fn begin_anew(&mut self) {
+        // It has no refusal, and nobody waits for it.
+        self.upstream.call(Command::Leave(self.named(None)), Box::new(drop)).await;
+    }
+
     /// Sends a publish on its way.
     pub(crate) async fn publish(&mut self, publish: Publish, life: Option<LifeId>, answer: Answer) {
         let publish = Publish { room: self.named(life), ..publish };

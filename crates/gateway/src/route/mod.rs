@@ -3,25 +3,33 @@
 mod decide;
 mod hold;
 mod location;
+mod spread;
 
 pub(crate) use decide::{Ask, RouteMode, Way, decide};
 pub(crate) use hold::{Place, next_route, place, route_after};
 pub(crate) use location::{Query, location, relay_path, socket_url};
+pub(crate) use spread::spread;
+
+use std::time::Duration;
 
 use roomkeeper_protocol::OwnerHint;
 use roomkeeper_types::RoomName;
 
-use crate::host::{Host, Route};
+use crate::edge::Edge;
+use crate::host::Route;
 
 /// Header of a request that a node relays for a client: the node's number. Such a request is never relayed
 /// again.
 pub(crate) const RELAY_HEADER: &str = "roomkeeper-relay";
-/// Clients that lose their socket together come back spread over this time, milliseconds.
-const SPREAD_MS: u32 = 50;
+/// A command that the log refused is the first to hear that its owner is none any more; the owner itself hears
+/// of it within this time.
+pub(crate) const OWNERSHIP_ENDS: Duration = Duration::from_millis(250);
 
 /// What clients are told of a room's owner.
-pub(crate) fn owner_hint(host: &dyn Host, room: &RoomName, route: &Route) -> OwnerHint {
-    let retry_after_ms = rand::random_range(0..SPREAD_MS);
+pub(crate) fn owner_hint(edge: &Edge, room: &RoomName, route: &Route) -> OwnerHint {
+    let host = edge.host.as_ref();
+    let wait = spread(edge.tasks.len()).mul_f64(rand::random());
+    let retry_after_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
     let (node, url, epoch) = match route {
         Route::Owned(owned) => {
             let identity = host.identity();

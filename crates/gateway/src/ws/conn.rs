@@ -10,6 +10,7 @@ use roomkeeper_types::{RoomName, UserId};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
 
 use super::subscription::Subscription;
 use crate::edge::Edge;
@@ -50,6 +51,8 @@ pub(crate) struct Conn {
     pub(crate) single: bool,
     /// Opened by another node for its clients: nothing of it is relayed any further.
     pub(crate) relayed: bool,
+    /// Cancelled when it is to be closed because the node stops, or when the node does.
+    pub(crate) stop: CancellationToken,
     /// Which of its subscriptions have something.
     pub(crate) ready: Arc<Ready>,
     session: String,
@@ -77,6 +80,7 @@ impl Conn {
     pub(crate) fn new(edge: Arc<Edge>, setup: ConnSetup) -> (Arc<Self>, UnboundedReceiver<Outgoing>) {
         let (out, queue) = mpsc::unbounded_channel();
         let conn = Self {
+            stop: edge.stop.child_token(),
             edge,
             codec: setup.codec,
             single: setup.single,

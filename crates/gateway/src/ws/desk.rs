@@ -34,7 +34,7 @@ where
     S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
 {
     let mut lane = Lane::of_room(conn.clone(), room);
-    let stop = &conn.edge.stop;
+    let stop = &conn.stop;
     while !stop.is_cancelled() {
         let flow = tokio::select! {
             // In this order: a busy socket need not look at the others, as that is done with each command.
@@ -72,7 +72,7 @@ where
     S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
 {
     let mut lanes = Lanes::new(conn.clone());
-    let stop = conn.edge.stop.clone();
+    let stop = conn.stop.clone();
     loop {
         let input = tokio::select! {
             input = inbox.next() => input,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use roomkeeper_protocol::{Command, Error, Join, JoinOk, Publish, Reply};
+use roomkeeper_protocol::{Command, Error, ErrorCode, Join, JoinOk, Publish, Reply};
 use roomkeeper_types::{Epoch, LifeId};
 
 use super::conn::{Conn, Outgoing, Ticket};
@@ -12,6 +12,7 @@ use super::window::Answer;
 use crate::failure;
 use crate::hub::Waiter;
 use crate::local::{LocalRoom, Span, publish_command, published};
+use crate::route::OWNERSHIP_ENDS;
 
 /// A socket's place in a room that this node owns.
 pub(crate) struct LocalSeat {
@@ -40,20 +41,33 @@ impl LocalSeat {
     }
 
     /// Joins, answers, and from then on the socket's writer serves the subscription. Returns the life joined.
-    pub(crate) async fn join(&mut self, conn: &Arc<Conn>, join: Join, ticket: Ticket) -> Option<LifeId> {
+    /// The ticket comes back unanswered where the ownership is over: the next owner may be asked.
+    pub(crate) async fn join(
+        &mut self,
+        conn: &Arc<Conn>,
+        join: Join,
+        ticket: Ticket,
+    ) -> Result<Option<LifeId>, Ticket> {
         match subscribe(&self.room, conn, &join).await {
+            Ok(_) if !self.is_current() => Err(ticket),
             Ok((ok, subscription)) => {
                 let life = ok.life;
                 // In this order, so that the reply comes before the first message.
                 ticket.answer(Ok(Reply::Join(ok)));
                 conn.send(Outgoing::Subscribe(Box::new(subscription)));
-                Some(life)
+                Ok(Some(life))
             }
+            Err(error) if error.code == ErrorCode::Unavailable && self.is_over_soon().await => Err(ticket),
             Err(error) => {
                 ticket.answer(Err(error));
-                None
+                Ok(None)
             }
         }
+    }
+
+    /// Whether the ownership is over. The log, which refused something, may be the first to know.
+    pub(crate) async fn is_over_soon(&mut self) -> bool {
+        tokio::time::timeout(OWNERSHIP_ENDS, &mut self.lost).await.is_ok() || !self.is_current()
     }
 
     /// Hands a publish to the shard. Waits while its queue is full: the socket is not read meanwhile.

@@ -66,8 +66,14 @@ pub(crate) async fn serve(
             }
         }
     };
+    let dismissal = async {
+        conn.edge.draining.dismissed().await;
+        conn.stop.cancel();
+        std::future::pending().await
+    };
     let written = tokio::select! {
         written = &mut writing => Some(written),
+        () = dismissal => None,
         end = reading => match end {
             ReadEnd::Gone => None,
             // What is queued still goes out, up to the close frame.

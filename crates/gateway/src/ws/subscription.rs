@@ -36,6 +36,8 @@ pub(crate) enum Turn {
     Message(Message),
     /// Nothing for now.
     Wait,
+    /// Nothing while the ownership does not stand: to be asked again soon. It may be over, or have been held up.
+    Suspended,
     /// Nothing any more.
     Ended,
 }
@@ -78,6 +80,9 @@ impl Subscription {
     /// # Errors
     /// The subscription cannot go on; nothing is skipped.
     pub(crate) async fn turn(&mut self, edge: &Edge, codec: Codec) -> Result<Turn, LogGap> {
+        if !self.owned.is_current() {
+            return Ok(Turn::Suspended);
+        }
         self.waiter.taken();
         if self.to.is_some_and(|to| self.position > to) {
             return Ok(Turn::Ended);
@@ -107,6 +112,10 @@ impl Subscription {
         let read = move || read::history(&view, life, from, to, PAGE_ITEMS, PAGE_BYTES);
         let items: Vec<_> =
             edge.read_rows(read).await.map_err(LogGap::Unreadable)?.into_iter().map(to_protocol).collect();
+        if !self.owned.is_current() {
+            // Lost while it was read, perhaps for long.
+            return Ok(Turn::Suspended);
+        }
         match (items.first(), items.last()) {
             (Some(first), Some(last)) if first.offset == from => {
                 self.position = last.offset.next();

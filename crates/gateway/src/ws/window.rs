@@ -1,15 +1,18 @@
 //! The publishes of one socket to one room that are under way, and the rule that keeps their order.
 //!
-//! When one of them ends unknown, all others do too, at once, and no further one is taken: the client sends
-//! them again, in order, after it joined again. (The owner's log keeps the other half of the promise: of the
-//! publishes handed to it in one epoch, none is stored unless those before it are.)
+//! Where the log refuses one of them or leaves its outcome open, the window is broken: nothing more is handed to
+//! that owner, and what is still to come of it does not count. If the room has moved, all that is under way goes
+//! to the next owner, in its order; the ids tell what is known there. If not, or if one is overdue, all end
+//! unknown, at once, and no further one is taken: the client sends them again, in order, after it joined again.
+//! (The owner's log keeps the other half of the promise: of the publishes handed to it in one epoch, none is
+//! stored unless those before it are.)
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use roomkeeper_protocol::{Error, Reply};
+use roomkeeper_protocol::{Error, ErrorCode, Publish, Reply};
 use tokio::sync::Notify;
 
 use super::conn::Ticket;
@@ -19,7 +22,7 @@ use crate::failure;
 #[derive(Default)]
 pub(crate) struct Window {
     state: Mutex<State>,
-    /// Told when the window is fenced, and when the last publish was answered.
+    /// Told when the window is fenced or broken, and when the last publish was answered.
     changed: Notify,
 }
 
@@ -28,17 +31,27 @@ struct State {
     pending: BTreeMap<u64, Pending>,
     next: u64,
     fenced: bool,
+    broken: bool,
+    /// Counts the owners that what is under way was handed to: outcomes of earlier ones do not count.
+    round: u64,
 }
 
 struct Pending {
     ticket: Ticket,
     deadline: Instant,
+    /// To be sent again. Its data are shared with what was sent.
+    publish: Publish,
 }
 
 impl Window {
-    /// Takes a publish on and returns what is to be called with its outcome, once. `None`: the window is
-    /// fenced, the publish is answered and must not be proposed.
-    pub(crate) fn enter(self: &Arc<Self>, ticket: Ticket, deadline: Instant) -> Option<Answer> {
+    /// Takes a publish on and returns what is to be called with its outcome, once. `None`: it must not be
+    /// proposed now. Where the window is fenced it is answered, where it is broken it waits with the others.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        deadline: Instant,
+        publish: Publish,
+    ) -> Option<Answer> {
         let mut state = self.state.lock();
         if state.fenced {
             drop(state);
@@ -47,8 +60,31 @@ impl Window {
         }
         let number = state.next;
         state.next += 1;
-        state.pending.insert(number, Pending { ticket, deadline });
-        Some(Answer { window: self.clone(), number })
+        state.pending.insert(number, Pending { ticket, deadline, publish });
+        let round = state.round;
+        (!state.broken).then(|| Answer { window: self.clone(), number, round })
+    }
+
+    /// All that is under way, in its order, to be handed to another owner.
+    pub(crate) fn again(self: &Arc<Self>) -> Vec<(Publish, Answer)> {
+        let mut state = self.state.lock();
+        state.broken = false;
+        state.round += 1;
+        let round = state.round;
+        let again = state.pending.iter().map(|(number, pending)| {
+            (pending.publish.clone(), Answer { window: self.clone(), number: *number, round })
+        });
+        again.collect()
+    }
+
+    /// The earliest deadline of what is under way.
+    pub(crate) fn first_deadline(&self) -> Option<Instant> {
+        self.state.lock().pending.values().map(|pending| pending.deadline).min()
+    }
+
+    /// Whether the owner has refused something, or left it open.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.state.lock().broken
     }
 
     /// Whether nothing more is taken.
@@ -62,9 +98,14 @@ impl Window {
         !state.fenced && state.pending.is_empty()
     }
 
-    /// Resolves when the window is fenced.
-    pub(crate) async fn fenced(&self) {
-        self.until(|state| state.fenced).await;
+    /// Resolves when the window is broken or, if that matters, fenced.
+    pub(crate) async fn over(&self, fenced_too: bool) {
+        self.until(|state| state.broken || (fenced_too && state.fenced)).await;
+    }
+
+    /// Resolves when no further outcome is to be expected.
+    pub(crate) async fn settled(&self) {
+        self.until(|state| state.broken || state.pending.is_empty()).await;
     }
 
     /// Resolves when nothing is under way.
@@ -76,6 +117,8 @@ impl Window {
     pub(crate) fn give_up(&self) -> bool {
         let mut state = self.state.lock();
         state.fenced |= !state.pending.is_empty();
+        state.broken = false;
+        state.round += 1;
         let fenced = state.fenced;
         let pending = std::mem::take(&mut state.pending);
         drop(state);
@@ -107,9 +150,18 @@ impl Window {
         None
     }
 
-    fn complete(&self, number: u64, result: Result<Reply, Error>) {
+    fn complete(&self, (round, number): (u64, u64), result: Result<Reply, Error>) {
         let mut state = self.state.lock();
-        // It may have been answered already, as overdue or with one before it.
+        // It may have been answered already, as overdue or with one before it, or handed to another owner.
+        if round != state.round || !state.pending.contains_key(&number) {
+            return;
+        }
+        if result.as_ref().is_err_and(|error| error.code == ErrorCode::Unavailable) {
+            state.broken = true;
+            state.round += 1;
+            drop(state);
+            return self.changed.notify_waiters();
+        }
         let Some(Pending { ticket, .. }) = state.pending.remove(&number) else { return };
         let unknown = result.as_ref().is_err_and(|error| error.code.is_unknown());
         let failed = if unknown {
@@ -153,17 +205,18 @@ impl Window {
 pub(crate) struct Answer {
     window: Arc<Window>,
     number: u64,
+    round: u64,
 }
 
 impl Answer {
     pub(crate) fn give(self, result: Result<Reply, Error>) {
-        self.window.complete(self.number, result);
+        self.window.complete((self.round, self.number), result);
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
         // Nothing happens where it was given.
-        self.window.complete(self.number, Err(failure::fenced()));
+        self.window.complete((self.round, self.number), Err(failure::fenced()));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, Sink, SinkExt};
@@ -19,6 +20,9 @@ use crate::hub::{SubscriptionId, to_message};
 
 /// Bytes after which the socket is flushed although there is more to send.
 const FLUSH_BYTES: usize = 256 << 10;
+/// A subscription whose ownership does not stand is looked at again after so long. Mostly the ownership is over,
+/// and the subscription's end is on its way.
+const SUSPENDED_CHECK: Duration = Duration::from_millis(100);
 
 /// Writing cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,8 @@ pub(crate) struct Writer<S> {
     /// Subscriptions that have a turn, in order.
     due: VecDeque<SubscriptionId>,
     woken: Vec<SubscriptionId>,
+    /// Those of an ownership that does not stand now.
+    suspended: Vec<SubscriptionId>,
     unflushed: usize,
 }
 
@@ -67,6 +73,7 @@ where
             rooms: HashMap::new(),
             due: VecDeque::new(),
             woken: Vec::new(),
+            suspended: Vec::new(),
             unflushed: 0,
         }
     }
@@ -87,6 +94,10 @@ where
                 biased;
                 first = self.queue.recv() => first,
                 () = conn.ready.notified() => None,
+                () = tokio::time::sleep(SUSPENDED_CHECK), if !self.suspended.is_empty() => {
+                    self.due.extend(self.suspended.drain(..));
+                    None
+                }
                 _ = check.tick() => {
                     self.keep_alive().await?;
                     None
@@ -168,6 +179,10 @@ where
                 self.feed(message).await
             }
             Ok(Turn::Wait) => Ok(()),
+            Ok(Turn::Suspended) => {
+                self.suspended.push(id);
+                Ok(())
+            }
             Ok(Turn::Ended) => {
                 self.forget(id);
                 Ok(())

@@ -4,9 +4,12 @@
 
 mod bad_input;
 mod common;
+mod drain;
+mod handover;
 mod limits;
 mod moved;
 mod rest;
 mod room_socket;
 mod routes;
 mod session;
+mod zombie;

@@ -37,27 +37,6 @@ async fn room_socket_without_a_new_owner_is_told_so_and_closed() {
     assert_eq!(ended.0, Some(4300));
 }
 
-#[tokio::test]
-async fn publishes_under_way_when_the_owner_is_lost_are_each_answered_unknown() {
-    let (cluster, first, second) = two_nodes().await;
-    let shard = cluster.shard_of("a");
-    let mut socket = first.room("a").await;
-    socket.ok("join", json!({})).await;
-    cluster.set_log(shard, Log::Stalls);
-    for n in 0..5 {
-        socket.send("publish", one(n)).await;
-    }
-    // Read only once the publishes are on their way: a command behind them is answered.
-    socket.ok("leave", json!({})).await;
-    cluster.set_owner(shard, Some(second.id()));
-    let (pushes, replies, ended) = socket.rest().await;
-    assert_eq!(replies.iter().map(code).collect::<Vec<_>>(), ["unavailable"; 5]);
-    assert!(replies.iter().all(|reply| reply["error"]["retry"] == true));
-    assert_eq!((pushes.len(), ended.0), (1, Some(4300)));
-    cluster.set_log(shard, Log::Works);
-    assert_eq!(second.rest().get("/v1/rooms/a").await.body["next"], 1, "nothing of it was stored");
-}
-
 /// One unknown outcome: all behind it end unknown, nothing more of the socket is proposed, and sending everything
 /// again in order keeps the order.
 #[tokio::test]

@@ -12,9 +12,10 @@ use roomkeeper_gateway::Hub;
 use roomkeeper_gateway::host::{
     ClusterMap, Completion, Host, Identity, LocalCopy, Owner, Ownership, Route, SubmitError, View,
 };
-use roomkeeper_room::{Applier, Batch, Command, MemRows, Outcome};
+use roomkeeper_room::{Applier, Batch, Command, MemRows, NewMessage, Outcome, Payload, PayloadKind, Publish};
 use roomkeeper_types::{
-    ClusterId, Epoch, LogIndex, LogPosition, NodeId, ReplicaId, RoomName, ShardCount, ShardId, Timestamp,
+    ClusterId, Epoch, LogIndex, LogPosition, MessageId, NodeId, ReplicaId, RoomName, ShardCount, ShardId,
+    Timestamp,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -27,6 +28,8 @@ pub(crate) enum Log {
     Stalls,
     /// They are applied, but nobody hears of it: unknown.
     LosesAnswers,
+    /// The same for one, with which the shard goes to that node; then it works.
+    LosesOwner(NodeId),
 }
 
 #[derive(Clone)]
@@ -44,6 +47,8 @@ struct Shard {
     state: Mutex<ShardState>,
     queue: mpsc::UnboundedSender<Submitted>,
     log: watch::Sender<Log>,
+    /// Counts commands submitted.
+    submissions: watch::Sender<usize>,
 }
 
 struct ShardState {
@@ -51,6 +56,8 @@ struct ShardState {
     index: u64,
     epoch: Epoch,
     owner: Option<NodeId>,
+    /// The owner has heard no quorum for too long, and has not noticed yet.
+    doubtful: bool,
 }
 
 type Submitted = (Epoch, Command, Completion);
@@ -63,8 +70,14 @@ impl Cluster {
             let (queue, submitted) = mpsc::unbounded_channel();
             let (log, mode) = watch::channel(Log::Works);
             queues.push((submitted, mode));
-            let state = ShardState { rows: MemRows::default(), index: 0, epoch: Epoch(1), owner: None };
-            Shard { state: Mutex::new(state), queue, log }
+            let state = ShardState {
+                rows: MemRows::default(),
+                index: 0,
+                epoch: Epoch(1),
+                owner: None,
+                doubtful: false,
+            };
+            Shard { state: Mutex::new(state), queue, log, submissions: watch::Sender::new(0) }
         });
         let shared = Shared {
             id: ClusterId::generate(),
@@ -106,8 +119,14 @@ impl Cluster {
             let mut state = self.shard(shard).state.lock();
             state.epoch = state.epoch.next();
             state.owner = owner;
+            state.doubtful = false;
         }
         self.0.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Whether the owner's time is up, though it has not noticed: as after the process was stopped.
+    pub(crate) fn set_doubtful(&self, shard: ShardId, doubtful: bool) {
+        self.shard(shard).state.lock().doubtful = doubtful;
     }
 
     /// Gives all shards to one node.
@@ -117,6 +136,35 @@ impl Cluster {
 
     pub(crate) fn set_log(&self, shard: ShardId, log: Log) {
         self.shard(shard).log.send_replace(log);
+    }
+
+    /// How many commands were submitted to the shard.
+    pub(crate) fn submissions(&self, shard: ShardId) -> usize {
+        *self.shard(shard).submissions.borrow()
+    }
+
+    /// Waits until there are so many.
+    pub(crate) async fn submitted(&self, shard: ShardId, count: usize) {
+        let mut submissions = self.shard(shard).submissions.subscribe();
+        submissions.wait_for(|submitted| *submitted >= count).await.unwrap();
+    }
+
+    /// Stores a message, as whoever owns the room: every node applies it.
+    pub(crate) fn append(&self, shard: ShardId, room: &str, data: serde_json::Value) {
+        let message = NewMessage {
+            id: MessageId::generate(),
+            sent: None,
+            payload: Payload { kind: PayloadKind::Json, bytes: data.to_string().into() },
+        };
+        let publish = Publish {
+            room: room.parse().unwrap(),
+            life: None,
+            from: "somebody".parse().unwrap(),
+            messages: vec![message],
+            expect: None,
+            create: true,
+        };
+        self.apply(shard, Command::Publish(publish));
     }
 
     fn owner(&self, shard: ShardId) -> (Option<NodeId>, Epoch) {
@@ -165,6 +213,11 @@ async fn run_shard(
         }
         let outcome = cluster.apply(shard, command);
         match mode {
+            Log::LosesOwner(next) => {
+                cluster.set_log(shard, Log::Works);
+                cluster.set_owner(shard, Some(next));
+                done(Err(SubmitError::Unknown("the answer was lost".into())));
+            }
             Log::LosesAnswers => done(Err(SubmitError::Unknown("the answer was lost".into()))),
             _ => done(Ok(outcome)),
         }
@@ -212,7 +265,9 @@ impl Host for FakeNode {
         if let Some((node, epoch)) = self.believes.lock().get(&shard).copied() {
             return Route::Elsewhere(Owner { node, url: self.cluster.url(node), epoch });
         }
+        let doubtful = self.cluster.shard(shard).state.lock().doubtful;
         match self.cluster.owner(shard) {
+            (Some(node), epoch) if node == self.identity.node && doubtful => Route::Electing { epoch },
             (Some(node), epoch) if node == self.identity.node => {
                 Route::Owned(Arc::new(FakeOwnership { cluster: self.cluster.clone(), node, shard, epoch }))
             }
@@ -302,7 +357,8 @@ impl Ownership for FakeOwnership {
     }
 
     fn is_current(&self) -> bool {
-        self.cluster.owner(self.shard) == (Some(self.node), self.epoch)
+        let doubtful = self.cluster.shard(self.shard).state.lock().doubtful;
+        !doubtful && self.cluster.owner(self.shard) == (Some(self.node), self.epoch)
     }
 
     fn lost(&self) -> BoxFuture<'static, ()> {
@@ -318,6 +374,7 @@ impl Ownership for FakeOwnership {
     fn submit(&self, command: Command, done: Completion) -> BoxFuture<'_, ()> {
         let queued = self.cluster.shard(self.shard).queue.send((self.epoch, command, done));
         assert!(queued.is_ok(), "the shard runs as long as the cluster");
+        self.cluster.shard(self.shard).submissions.send_modify(|count| *count += 1);
         Box::pin(async {})
     }
 

@@ -6,7 +6,7 @@ mod ws;
 
 use std::sync::Arc;
 
-use roomkeeper_gateway::{Gateway, GatewayConfig, Hub};
+use roomkeeper_gateway::{Drain, Gateway, GatewayConfig, Hub};
 use roomkeeper_types::NodeId;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -21,6 +21,7 @@ pub(crate) struct Served {
     pub(crate) node: FakeNode,
     /// `http://127.0.0.1:port`.
     pub(crate) url: String,
+    pub(crate) drain: Drain,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -33,9 +34,10 @@ impl Served {
         let node = cluster.add_node(url.clone(), Arc::clone(&hub));
         let (stop, stopped) = oneshot::channel();
         let gateway = Gateway::new(node.clone(), hub, config);
+        let drain = gateway.drain();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let task = tokio::spawn(gateway.serve(listener, shutdown));
-        Self { node, url, stop: Some(stop), task }
+        Self { node, url, drain, stop: Some(stop), task }
     }
 
     pub(crate) fn id(&self) -> NodeId {
@@ -83,6 +85,13 @@ pub(crate) async fn two_nodes() -> (Cluster, Served, Served) {
     let second = Served::start(&cluster, config()).await;
     cluster.set_owner_of_all(first.id());
     (cluster, first, second)
+}
+
+/// Three nodes, of which the first owns everything.
+pub(crate) async fn three_nodes() -> (Cluster, [Served; 3]) {
+    let (cluster, first, second) = two_nodes().await;
+    let third = Served::start(&cluster, config()).await;
+    (cluster, [first, second, third])
 }
 
 /// A fresh message id.

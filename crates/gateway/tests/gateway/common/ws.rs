@@ -152,6 +152,16 @@ impl Client {
         (self.pushes.into(), self.replies.into(), ended)
     }
 
+    /// Whether nothing is pushed for so long.
+    pub(crate) async fn is_quiet_for(&mut self, time: Duration) -> bool {
+        let reading = async {
+            while self.pushes.is_empty() {
+                self.read().await.unwrap_or_else(|ended| panic!("the socket ended: {ended:?}"));
+            }
+        };
+        tokio::time::timeout(time, reading).await.is_err()
+    }
+
     /// Whether nothing was pushed that nobody took, up to the reply of one more command.
     pub(crate) async fn rest_is_quiet(&mut self) -> bool {
         self.ok("hello", json!({})).await;

@@ -1,15 +1,18 @@
 //! One room on one socket: its commands in their order.
 //!
-//! A room socket has one lane, which its reader runs itself and which ends the socket when the room's ownership
-//! ends. A session socket has one per room, each a task of its own, so that a room whose owner is being elected
-//! holds up no other; there the socket stays, and only the lane's seat goes.
+//! A room socket has one lane, which its reader runs itself and which ends the socket soon after the room's
+//! ownership has ended. A session socket has one per room, each a task of its own, so that a room whose owner is
+//! being elected holds up no other; there the socket stays, and only the lane's seat goes. What happens when a
+//! seat is lost is in [`loss`].
+
+mod loss;
 
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roomkeeper_protocol::{CloseCode, Command, Error, Join, OwnerHint, Publish, Push, Reply, RoomRef};
+use roomkeeper_protocol::{CloseCode, Command, Error, ErrorCode, Join, Publish, Push, Reply, RoomRef};
 use roomkeeper_types::{Epoch, LifeId, RoomName};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
@@ -17,15 +20,12 @@ use tokio_util::sync::CancellationToken;
 use super::conn::{Conn, Outgoing, Ticket};
 use super::local_seat::LocalSeat;
 use super::seat::Seat;
-use super::window::Window;
+use super::window::{Answer, Window};
 use crate::failure;
 use crate::host::Route;
 use crate::local::LocalRoom;
 use crate::relay::Upstreams;
 use crate::route::{next_route, owner_hint};
-
-/// How long a lost room waits for its last outcomes and for the name of its new owner.
-const LAST_WORD: Duration = Duration::from_millis(50);
 
 /// Whether the lane goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(crate) enum Event {
     Over,
     /// A publish may be overdue.
     Deadline,
+    /// A room socket whose room has moved has nothing more under way.
+    Left,
 }
 
 /// One room on one socket.
@@ -58,8 +60,11 @@ pub(crate) struct Lane {
     window: Arc<Window>,
     /// Whether the client was told that the window is fenced.
     fence_told: bool,
-    /// Ways to other owners; a room socket has none.
+    /// Ways to other owners. A room socket gets them when its room has moved, for what it had taken on.
     upstreams: Option<Arc<Upstreams>>,
+    /// The client of a room socket was told that its room has moved; the socket is closed at this time, or when
+    /// all that is under way has been answered.
+    leaving: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
 }
@@ -86,6 +91,7 @@ impl Lane {
             window: Arc::default(),
             fence_told: false,
             upstreams,
+            leaving: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
         }
@@ -104,12 +110,9 @@ impl Lane {
     /// Carries out a command about the room. Returns when the next one may be: publishes are then still
     /// under way, everything else is answered.
     pub(crate) async fn handle(&mut self, command: Command, ticket: Ticket) -> Flow {
-        if self.is_over() {
-            if self.upstreams.is_none() {
-                ticket.answer(Err(failure::no_owner()));
-                return Box::pin(self.lose()).await;
-            }
-            Box::pin(self.lose()).await;
+        if self.is_over() && Box::pin(self.lose()).await == Flow::End {
+            ticket.answer(Err(failure::no_owner()));
+            return Flow::End;
         }
         match command {
             Command::Publish(publish) => self.publish(publish, ticket).await,
@@ -121,37 +124,51 @@ impl Lane {
         if self.is_over() { Box::pin(self.lose()).await } else { Flow::On }
     }
 
-    /// Whether the seat is to be given up: it is lost, or a publish ended unknown.
+    /// Whether the seat is to be given up: it is lost, or a publish was refused or ended unknown.
     fn is_over(&self) -> bool {
         let Some(seat) = &self.seat else { return false };
-        !seat.is_current() || (!self.fence_told && self.window.is_fenced())
+        !seat.is_current() || self.window.is_broken() || (!self.fence_told && self.window.is_fenced())
     }
 
     /// Waits until something happens to the lane by itself. May be dropped while it waits.
     pub(crate) async fn watch(&mut self) -> Event {
-        // Without a seat nothing is under way.
-        let Some(seat) = &mut self.seat else { return pending().await };
+        let lost = async {
+            match &mut self.seat {
+                Some(seat) => tokio::select! {
+                    () = seat.lost() => {}
+                    () = self.window.over(!self.fence_told) => {}
+                },
+                // Nothing is under way.
+                None => pending().await,
+            }
+        };
+        let left = async {
+            match self.leaving {
+                Some(at) => {
+                    tokio::time::sleep_until(at.into()).await;
+                    self.window.idle().await;
+                }
+                None => pending().await,
+            }
+        };
         let timer = async {
             match self.armed {
                 Some(_) => self.timer.as_mut().await,
                 None => pending().await,
             }
         };
-        let fenced = async {
-            if self.fence_told {
-                return pending().await;
-            }
-            self.window.fenced().await;
-        };
         tokio::select! {
-            () = seat.lost() => Event::Over,
-            () = fenced => Event::Over,
+            () = lost => Event::Over,
             () = timer => Event::Deadline,
+            () = left => Event::Left,
         }
     }
 
     /// Does what an event asks for.
     pub(crate) async fn react(&mut self, event: Event) -> Flow {
+        if event == Event::Left {
+            return self.close();
+        }
         if event == Event::Deadline {
             let next = self.window.expire(Instant::now());
             self.arm(next);
@@ -168,9 +185,9 @@ impl Lane {
         self.window.give_up();
     }
 
-    /// Cancelled when the node stops.
+    /// Cancelled when the socket is to be closed because the node stops.
     pub(crate) fn stop(&self) -> &CancellationToken {
-        &self.conn.edge.stop
+        &self.conn.stop
     }
 
     async fn publish(&mut self, publish: Publish, ticket: Ticket) {
@@ -179,11 +196,20 @@ impl Lane {
         }
         let timeout = publish.timeout_ms.map_or(self.conn.edge.config.command_timeout, Duration::from_millis);
         let deadline = Instant::now() + timeout;
-        let Some(answer) = self.window.enter(ticket, deadline) else { return };
+        let life = publish.room.life.or(self.life);
+        let publish = Publish { room: RoomRef { life, ..publish.room }, ..publish };
+        let entered = self.window.enter(ticket, deadline, publish.clone());
         if self.armed.is_none_or(|armed| deadline < armed) {
             self.arm(Some(deadline));
         }
-        let life = publish.room.life.or(self.life);
+        if let Some(answer) = entered {
+            self.submit(publish, answer).await;
+        }
+    }
+
+    /// Hands a publish to the seat.
+    async fn submit(&mut self, publish: Publish, answer: Answer) {
+        let life = publish.room.life;
         match &mut self.seat {
             Some(Seat::Local(seat)) => seat.publish(&self.conn, publish, life, answer).await,
             Some(Seat::Remote(seat)) => seat.publish(publish, life, answer).await,
@@ -196,23 +222,28 @@ impl Lane {
         let deadline = self.hold();
         let mut stale = None;
         loop {
+            if self.leaving.is_some() {
+                // The client was told where to go.
+                return ticket.answer(Err(failure::no_owner()));
+            }
             if let Err(error) = self.take_seat(stale, deadline).await {
                 return ticket.answer(Err(error));
             }
             let joined = match &mut self.seat {
                 Some(Seat::Local(seat)) => seat.join(&self.conn, join.clone(), ticket).await,
-                Some(Seat::Remote(seat)) => match seat.join(join.clone(), ticket).await {
-                    Ok(joined) => joined,
-                    Err(unanswered) if Instant::now() < deadline => {
-                        // It does not own the room, or is gone: somebody else will.
-                        stale = Some(seat.epoch());
-                        ticket = unanswered;
-                        self.seat = None;
-                        continue;
-                    }
-                    Err(unanswered) => return unanswered.answer(Err(failure::no_owner())),
-                },
+                Some(Seat::Remote(seat)) => seat.join(join.clone(), ticket).await,
                 None => return ticket.answer(Err(failure::no_owner())),
+            };
+            let joined = match joined {
+                Ok(joined) => joined,
+                Err(unanswered) if Instant::now() < deadline => {
+                    // It does not own the room, or is gone: somebody else will.
+                    stale = self.seat.as_ref().map(Seat::epoch);
+                    ticket = unanswered;
+                    Box::pin(self.lose()).await;
+                    continue;
+                }
+                Err(unanswered) => return unanswered.answer(Err(failure::no_owner())),
             };
             if let Some(life) = joined {
                 self.joined = true;
@@ -227,6 +258,11 @@ impl Lane {
     async fn leave(&mut self, ticket: Ticket) {
         let joined = std::mem::take(&mut self.joined);
         self.life = None;
+        if self.conn.relayed {
+            // Another node keeps this client's order: what it sends from here on begins anew.
+            self.window.reopen();
+            self.fence_told = false;
+        }
         match &mut self.seat {
             // The owner's reply comes behind the last message.
             Some(Seat::Remote(seat)) if joined => seat.ask(Command::Leave(RoomRef::default()), ticket).await,
@@ -238,14 +274,26 @@ impl Lane {
     }
 
     async fn ask(&mut self, command: Command, ticket: Ticket) {
-        if let Err(error) = self.take_seat(None, self.hold()).await {
-            return ticket.answer(Err(error));
-        }
+        let deadline = self.hold();
         let command = self.bind(command);
-        match &mut self.seat {
-            Some(Seat::Local(seat)) => ticket.answer(seat.ask(command).await),
-            Some(Seat::Remote(seat)) => seat.ask(command, ticket).await,
-            None => ticket.answer(Err(failure::no_owner())),
+        let repeatable = matches!(command, Command::History(_)) && !self.conn.relayed;
+        let mut stale = None;
+        loop {
+            if let Err(error) = self.take_seat(stale, deadline).await {
+                return ticket.answer(Err(error));
+            }
+            let seat = match &mut self.seat {
+                Some(Seat::Local(seat)) => seat,
+                Some(Seat::Remote(seat)) => return seat.ask(command, ticket).await,
+                None => return ticket.answer(Err(failure::no_owner())),
+            };
+            let answer = seat.ask(command.clone()).await;
+            let open = answer.as_ref().is_err_and(|error| error.code == ErrorCode::Unavailable);
+            if !(open && repeatable && Instant::now() < deadline && seat.is_over_soon().await) {
+                return ticket.answer(answer);
+            }
+            stale = Some(seat.epoch());
+            Box::pin(self.lose()).await;
         }
     }
 
@@ -271,10 +319,10 @@ impl Lane {
     }
 
     async fn find_seat(&mut self, stale: Option<Epoch>, deadline: Instant) -> Result<(), Error> {
-        let Some(upstreams) = &self.upstreams else { return Err(failure::no_owner()) };
-        let edge = &self.conn.edge;
+        let edge = self.conn.edge.clone();
         let shard = edge.host.shard_of(&self.room);
-        let route = if self.conn.relayed {
+        let relayed = self.relays_no_more();
+        let route = if relayed {
             edge.host.route(shard)
         } else {
             next_route(edge.host.as_ref(), shard, stale, deadline).await
@@ -284,45 +332,29 @@ impl Lane {
                 let room = LocalRoom { edge: edge.clone(), owned, name: self.room.clone() };
                 Seat::Local(LocalSeat::new(room))
             }
-            elsewhere if self.conn.relayed => {
+            elsewhere if relayed => {
                 // Never relayed twice: the relay learns who it should ask.
-                let hint = owner_hint(edge.host.as_ref(), &self.room, &elsewhere);
+                let hint = owner_hint(&edge, &self.room, &elsewhere);
                 self.conn.push(Push::Moved(hint));
                 return Err(failure::not_owner(edge.host.identity().node));
             }
-            Route::Elsewhere(owner) => Seat::Remote(upstreams.seat(&self.room, owner).await?),
+            Route::Elsewhere(owner) => {
+                let upstreams = self.upstreams.get_or_insert_with(|| Upstreams::new(self.conn.clone()));
+                Seat::Remote(upstreams.seat(&self.room, owner).await?)
+            }
             Route::Electing { .. } => return Err(failure::no_owner()),
         });
         Ok(())
     }
 
-    /// The seat is gone, or the window fenced: answers what is under way, and tells the client where to go on.
-    async fn lose(&mut self) -> Flow {
-        let Some(mut seat) = self.seat.take() else { return Flow::On };
-        let deadline = Instant::now() + LAST_WORD;
-        if !self.window.is_fenced() {
-            // What was proposed in time may still be committed; whatever is not by then is unknown.
-            drop(tokio::time::timeout_at(deadline.into(), self.window.idle()).await);
-        }
-        let fenced = self.window.give_up() && !self.fence_told;
-        self.fence_told |= fenced;
-        self.arm(None);
-        self.conn.send(Outgoing::Unsubscribe(self.room.clone()));
-        if self.joined || fenced || self.upstreams.is_none() {
-            let hint = match seat.hint() {
-                Some(hint) => hint,
-                None => {
-                    let stale = if seat.is_current() { None } else { Some(seat.epoch()) };
-                    find_owner(&self.conn, &self.room, stale, deadline).await
-                }
-            };
-            self.conn.push(Push::Moved(hint));
-        }
-        self.joined = false;
-        seat.abandon().await;
-        if self.upstreams.is_some() {
-            return Flow::On;
-        }
+    /// Whether another node is to find the next owner: a session's relay knows each command. A room socket's
+    /// passes on frames, so the former owner brings what it had taken on to its successor.
+    fn relays_no_more(&self) -> bool {
+        self.conn.relayed && !self.conn.single
+    }
+
+    /// Ends a room socket.
+    fn close(&self) -> Flow {
         self.conn.send(Outgoing::Close(CloseCode::Moved, "the room has another owner"));
         Flow::End
     }
@@ -338,11 +370,4 @@ impl Lane {
             self.timer.as_mut().reset(at.into());
         }
     }
-}
-
-/// What the client is told of the room's owner, which is waited for until `deadline`.
-async fn find_owner(conn: &Conn, room: &RoomName, stale: Option<Epoch>, deadline: Instant) -> OwnerHint {
-    let host = conn.edge.host.as_ref();
-    let route = host.wait_route(host.shard_of(room), stale, deadline).await;
-    owner_hint(host, room, &route)
 }

@@ -1,0 +1,62 @@
+//! An owner whose time is up and that has not noticed, as after its process was stopped: it serves nothing.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::{one_node, two_nodes};
+
+/// Long enough for anything that would be served to be served.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn owner_in_doubt_pushes_nothing() {
+    let (cluster, first, second) = two_nodes().await;
+    let shard = cluster.shard_of("a");
+    let mut subscriber = first.room("a").await;
+    subscriber.ok("join", json!({})).await;
+    assert_eq!(subscriber.publish(None, json!(1)).await, 1);
+    assert_eq!(subscriber.offsets(1).await, [1]);
+    // The new owner stores something that the old one applies too, before it learns what that means.
+    cluster.set_doubtful(shard, true);
+    cluster.append(shard, "a", json!(2));
+    assert!(subscriber.is_quiet_for(A_WHILE).await);
+    cluster.set_owner(shard, Some(second.id()));
+    let (pushes, _, ended) = subscriber.rest().await;
+    assert_eq!((pushes.len(), &pushes[0]["moved"]["node"], ended.0), (1, &json!(2), Some(4300)));
+}
+
+#[tokio::test]
+async fn owner_that_was_held_up_for_a_moment_goes_on_without_a_gap() {
+    let (cluster, node) = one_node().await;
+    let shard = cluster.shard_of("a");
+    let mut subscriber = node.room("a").await;
+    subscriber.ok("join", json!({})).await;
+    cluster.append(shard, "a", json!(1));
+    cluster.set_doubtful(shard, true);
+    cluster.append(shard, "a", json!(2));
+    cluster.append(shard, "a", json!(3));
+    cluster.set_doubtful(shard, false);
+    assert_eq!(subscriber.offsets(3).await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn owner_in_doubt_answers_no_read_and_acks_nothing() {
+    let (cluster, first, second) = two_nodes().await;
+    let shard = cluster.shard_of("a");
+    let mut socket = first.room("a").await;
+    assert_eq!(socket.publish(None, json!(1)).await, 1);
+    cluster.set_doubtful(shard, true);
+    let publish = json!({ "messages": [{ "id": crate::common::uuid(), "data": 2 }] });
+    socket.send("publish", publish).await;
+    let read = first.rest();
+    let (read, ()) = tokio::join!(read.get("/v1/rooms/a/messages"), async {
+        assert!(socket.push().await.unwrap()["moved"].is_object(), "it says so at once");
+        cluster.set_owner(shard, Some(second.id()));
+    });
+    assert_eq!((read.status.as_u16(), read.header("location").starts_with(&second.url)), (307, true));
+    let (_, replies, ended) = socket.rest().await;
+    // Held here, stored there.
+    assert_eq!((&replies[0]["ok"]["offsets"], ended.0), (&json!([2]), Some(4300)));
+    assert_eq!(second.rest().get("/v1/rooms/a").await.body["next"], 3);
+}
