@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod dev;
 mod events;
+mod node;
 mod replay;
 mod room;
 mod serve;
@@ -38,6 +39,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Show what happened to ownership and replicas, on all nodes
     Events(events::EventsArgs),
+    /// List nodes, add, drain and remove them
+    Node(node::NodeArgs),
     /// List, show, create, delete, read and write rooms
     Room(room::RoomArgs),
     /// Play chat logs as live rooms, then prove that the rooms are the logs
@@ -64,6 +67,7 @@ async fn run() -> ExitCode {
         Command::Dev(args) => dev::run(args).await.map(|()| FINE),
         Command::Status(args) => status::run(args).await,
         Command::Events(args) => events::run(args).await,
+        Command::Node(args) => node::run(args).await,
         Command::Room(args) => room::run(args).await.map(|()| FINE),
         Command::Replay(args) => replay::run(args).await,
         Command::Bench(args) => bench::run(args).await.map(|()| FINE),

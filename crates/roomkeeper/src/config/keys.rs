@@ -75,6 +75,20 @@ pub(super) const KEYS: &[Key] = &[
     key("cluster.shards", Kind::Number, "With bootstrap: number of shards, for ever, 1 to 4096."),
     key("cluster.replicas", Kind::Number, "With bootstrap: copies of every shard, odd."),
     key(
+        "placement.replace_after",
+        Kind::Text,
+        "A node that was silent for so long is replaced: other nodes get its replicas, where there are enough.",
+    ),
+    key("placement.moves_per_node", Kind::Number, "Shards that move to or from a node at the same time."),
+    key("placement.moves_max", Kind::Number, "Shards that move in the whole cluster at the same time."),
+    key("placement.move_interval", Kind::Text, "Moves begin at least so far apart."),
+    key(
+        "placement.restore_after",
+        Kind::Text,
+        "A shard goes back to the node that should own it when that one has been well for so long.",
+    ),
+    key("placement.restore_interval", Kind::Text, "A node gives shards back at least so far apart."),
+    key(
         "gateway.auto_create",
         Kind::Switch,
         "Whether joining or publishing to a room that does not exist creates it.",

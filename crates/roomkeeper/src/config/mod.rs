@@ -6,6 +6,7 @@ mod load;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use roomkeeper_cluster::{Advertise, NodeConfig, Start, Tuning};
 use roomkeeper_gateway::GatewayConfig;
@@ -30,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     pub(crate) advertise: Advertised,
     pub(crate) cluster: Cluster,
+    pub(crate) placement: Placement,
     pub(crate) gateway: GatewayConfig,
     pub(crate) log: Log,
 }
@@ -64,6 +66,23 @@ pub(crate) struct Cluster {
     pub(crate) replicas: u32,
 }
 
+/// When and how fast shards move between nodes. Meta's leader and the owners use their own node's settings: keep them
+/// the same everywhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Placement {
+    #[serde(with = "humantime_serde")]
+    pub(crate) replace_after: Duration,
+    pub(crate) moves_per_node: usize,
+    pub(crate) moves_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub(crate) move_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) restore_after: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) restore_interval: Duration,
+}
+
 /// What a node logs, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -89,6 +108,7 @@ impl Default for Config {
             listen: Listen::default(),
             advertise: Advertised::default(),
             cluster: Cluster::default(),
+            placement: Placement::default(),
             gateway: GatewayConfig::default(),
             log: Log::default(),
         }
@@ -111,6 +131,20 @@ impl Default for Cluster {
             initial_nodes: 1,
             shards: ShardCount::DEFAULT.get(),
             replicas: 3,
+        }
+    }
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        let tuning = Tuning::default();
+        Self {
+            replace_after: tuning.replace_after,
+            moves_per_node: tuning.moves_per_node,
+            moves_max: tuning.moves_max,
+            move_interval: tuning.move_interval,
+            restore_after: tuning.restore_after,
+            restore_interval: tuning.restore_interval,
         }
     }
 }
@@ -159,6 +193,19 @@ impl Config {
         Ok(node)
     }
 
+    fn tuning(&self) -> Tuning {
+        let placement = &self.placement;
+        Tuning {
+            replace_after: placement.replace_after,
+            moves_per_node: placement.moves_per_node,
+            moves_max: placement.moves_max,
+            move_interval: placement.move_interval,
+            restore_after: placement.restore_after,
+            restore_interval: placement.restore_interval,
+            ..Tuning::default()
+        }
+    }
+
     fn node(&self) -> Result<NodeConfig, ConfigError> {
         let Cluster { shards, replicas, initial_nodes, .. } = self.cluster;
         let shards =
@@ -184,7 +231,7 @@ impl Config {
             weight: self.weight,
             secret: self.cluster.secret.clone(),
             start,
-            tuning: Tuning::default(),
+            tuning: self.tuning(),
         })
     }
 }

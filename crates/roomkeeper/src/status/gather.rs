@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What one node said, or that it said nothing.
 #[derive(Debug, Clone)]
-pub(super) struct View {
+pub(crate) struct View {
     /// The node, as the map that led to it names it.
     pub(super) node: NodeEntry,
     /// The cluster as it sees it, or why it did not answer.
@@ -25,7 +25,7 @@ pub(super) struct View {
 ///
 /// # Errors
 /// Nobody answers.
-pub(super) async fn ask_everyone(connect: &ConnectArgs) -> Result<Vec<View>, Error> {
+pub(crate) async fn ask_everyone(connect: &ConnectArgs) -> Result<Vec<View>, Error> {
     let first = connect.map().await?;
     let client = Client::new(ClientConfig {
         connect_timeout: PATIENCE,

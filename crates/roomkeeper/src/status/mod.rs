@@ -7,6 +7,9 @@ mod gather;
 mod picture;
 mod show;
 
+pub(crate) use gather::ask_everyone;
+pub(crate) use picture::{NodeState, Picture};
+
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;

@@ -13,31 +13,38 @@ const LAG_MAX: u64 = 1_000;
 
 /// The cluster's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Picture {
+pub(crate) struct Picture {
     status: &'static str,
     pub(super) cluster: Option<ClusterId>,
-    pub(super) nodes: Vec<NodeState>,
+    pub(crate) nodes: Vec<NodeState>,
     pub(super) shards: Vec<ShardState>,
 }
 
 /// One node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct NodeState {
-    pub(super) node: NodeId,
-    pub(super) url: String,
-    pub(super) zone: Option<String>,
+pub(crate) struct NodeState {
+    pub(crate) node: NodeId,
+    pub(crate) url: String,
+    pub(crate) zone: Option<String>,
+    pub(crate) weight: u32,
+    /// What it is to the cluster.
+    pub(crate) state: roomkeeper_client::NodeState,
+    /// It votes in meta.
+    pub(crate) votes: bool,
     /// It answered just now.
-    pub(super) answers: bool,
+    pub(crate) answers: bool,
     /// It answered that it is ready.
-    pub(super) ready: bool,
+    pub(crate) ready: bool,
     /// Why it does not answer or is not ready.
-    pub(super) reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// Nodes that answered and count it as alive.
-    pub(super) seen_by: Vec<NodeId>,
+    pub(crate) seen_by: Vec<NodeId>,
     /// Shards it owns.
-    pub(super) owned: usize,
+    pub(crate) owned: usize,
     /// Shards it has a replica of.
-    pub(super) replicas: usize,
+    pub(crate) replicas: usize,
+    /// Entries that its replica that is the furthest behind lacks, as far as the owners tell.
+    pub(crate) lag: Option<u64>,
 }
 
 /// One shard.
@@ -52,6 +59,9 @@ pub(super) struct ShardState {
     pub(super) problems: Vec<Problem>,
     /// It is not where the ring wants it: no harm, but worth knowing.
     pub(super) away: bool,
+    /// The nodes that it is moving to, if it moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) moving_to: Option<Vec<NodeId>>,
 }
 
 /// One copy of a shard.
@@ -83,7 +93,7 @@ pub(super) enum Problem {
 
 impl Picture {
     /// Puts the views together.
-    pub(super) fn of(views: &[View]) -> Self {
+    pub(crate) fn of(views: &[View]) -> Self {
         let maps: Vec<(NodeId, &ClusterMap)> =
             views.iter().filter_map(|view| Some((view.node.node, view.map.as_ref().ok()?))).collect();
         let answers = |node: NodeId| maps.iter().any(|(who, _)| *who == node);
@@ -112,6 +122,20 @@ impl Picture {
     }
 }
 
+impl NodeState {
+    /// What it is to the cluster, in a word.
+    pub(crate) fn standing(&self) -> &'static str {
+        use roomkeeper_client::NodeState as State;
+        match self.state {
+            State::Active => "active",
+            State::Draining if self.replicas == 0 && !self.votes => "drained",
+            State::Draining => "draining",
+            State::Lost => "lost",
+            State::Unknown => "unknown",
+        }
+    }
+}
+
 fn judge_node(view: &View, maps: &[(NodeId, &ClusterMap)], shards: &[ShardState]) -> NodeState {
     let node = view.node.node;
     let says_alive = |map: &ClusterMap| map.nodes.iter().any(|entry| entry.node == node && entry.alive);
@@ -119,12 +143,21 @@ fn judge_node(view: &View, maps: &[(NodeId, &ClusterMap)], shards: &[ShardState]
         node,
         url: view.node.url.clone(),
         zone: view.node.zone.clone(),
+        weight: view.node.weight,
+        state: view.node.state,
+        votes: view.node.votes,
         answers: view.map.is_ok(),
         ready: view.map.is_ok() && view.ready.is_ok(),
         reason: view.map.as_ref().err().or(view.ready.as_ref().err()).cloned(),
         seen_by: maps.iter().filter(|(_, map)| says_alive(map)).map(|(who, _)| *who).collect(),
         owned: shards.iter().filter(|shard| shard.owner == Some(node)).count(),
         replicas: shards.iter().filter(|shard| shard.replicas.iter().any(|r| r.node == node)).count(),
+        lag: shards
+            .iter()
+            .flat_map(|shard| &shard.replicas)
+            .filter(|replica| replica.node == node)
+            .filter_map(|replica| replica.lag)
+            .max(),
     }
 }
 
@@ -155,14 +188,16 @@ fn judge_shard(said: &[(NodeId, &ShardEntry)], answers: &impl Fn(NodeId) -> bool
     for replica in replicas.iter().filter(|replica| Some(replica.node) != owner) {
         problems.extend(match replica.lag {
             _ if !answers(replica.node) => Some(Problem::ReplicaSilent(replica.node)),
+            // Those that it moves to are being filled.
+            _ if entry.moving_to.is_some() => None,
             Some(lag) if lag > LAG_MAX => Some(Problem::ReplicaBehind(replica.node, lag)),
             None if by_owner.is_some() => Some(Problem::ReplicaUnknown(replica.node)),
             _ => None,
         });
     }
     let away = owner.is_some() && entry.preferred.is_some() && owner != entry.preferred;
-    let (shard, preferred) = (entry.shard, entry.preferred);
-    Some(ShardState { shard, owner, epoch: newest, preferred, replicas, problems, away })
+    let (shard, preferred, moving_to) = (entry.shard, entry.preferred, entry.moving_to.clone());
+    Some(ShardState { shard, owner, epoch: newest, preferred, replicas, problems, away, moving_to })
 }
 
 #[cfg(test)]

@@ -40,19 +40,31 @@ pub(super) fn show(picture: &Picture, all_shards: bool) {
 
 /// That a replica's node does not answer stands in the table of nodes already.
 fn says_more_than_the_nodes(shard: &ShardState) -> bool {
-    shard.problems.iter().any(|problem| !matches!(problem, Problem::ReplicaSilent(_)))
+    let told = |problem: &Problem| matches!(problem, Problem::ReplicaSilent(_));
+    shard.moving_to.is_some() || !shard.problems.iter().all(told)
 }
 
 fn state(node: &NodeState) -> String {
     let reason = node.reason.as_deref().unwrap_or("no reason given");
     match (node.answers, node.ready) {
-        (true, true) => "ready".to_owned(),
+        (true, true) => match (node.standing(), node.replicas) {
+            ("active", _) => "ready".to_owned(),
+            ("draining", left) => format!("ready, draining: {left} replicas left"),
+            ("drained", _) => {
+                format!("drained: stop it and remove it (`roomkeeper node remove {}`)", node.node.0)
+            }
+            (standing, _) => format!("ready, {standing}"),
+        },
         (true, false) => format!("not ready: {reason}"),
         (false, _) => {
             let seen: Vec<String> = node.seen_by.iter().map(ToString::to_string).collect();
             let others = match seen.as_slice() {
                 [] => "no other node hears it".to_owned(),
                 seen => format!("still counted as alive by {}", seen.join(", ")),
+            };
+            let others = match node.standing() {
+                "lost" => format!("{others}; its replicas are replaced where there are nodes enough"),
+                _ => others,
             };
             format!("does not answer: {reason}; {others}")
         }
@@ -73,6 +85,10 @@ fn replicas(shard: &ShardState) -> String {
 
 fn words(shard: &ShardState) -> String {
     let mut words: Vec<String> = shard.problems.iter().map(problem).collect();
+    if let Some(nodes) = &shard.moving_to {
+        let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+        words.push(format!("moving to {}", nodes.join(" ")));
+    }
     if shard.away
         && let Some(preferred) = shard.preferred
     {
@@ -117,6 +133,10 @@ fn summary(picture: &Picture) -> String {
         }
         _ => format!("; {unowned} of {shards} shards have no owner that answers"),
     };
+    let moving = picture.shards.iter().filter(|shard| shard.moving_to.is_some()).count();
+    if moving > 0 {
+        text += &format!("; {} moving", print::count(moving as u64, "shard"));
+    }
     if away > 0 {
         text += &format!("; {away} are owned by another node than the ring prefers");
     }
