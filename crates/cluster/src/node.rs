@@ -162,8 +162,10 @@ impl Shared {
             return Route::Owned(held.clone());
         }
         let epoch = known.epoch;
-        // The known owner may be this node: then it leads, but does not own yet or any more.
-        let other = known.owner.filter(|owner| *owner != self.identity.node);
+        // The known owner may be this node: then it leads, but does not own yet or any more. It may be a process
+        // that is gone: nobody is sent there, the next owner is a moment away. One that is only silent here may
+        // well be reached by a client.
+        let other = known.owner.filter(|owner| *owner != self.identity.node && !self.pings.has_died(*owner));
         match other.and_then(|node| Some((node, self.client_url(node)?))) {
             Some((node, url)) => Route::Elsewhere(Owner { node, url, epoch }),
             None => Route::Electing { epoch },

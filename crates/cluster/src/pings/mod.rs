@@ -93,6 +93,17 @@ impl Pings {
         self.inner.detector.lock().suspicion(node)
     }
 
+    /// Whether nothing is heard of the node, or its process is known to be gone. Never of this node itself.
+    pub(crate) fn is_gone(&self, node: NodeId) -> bool {
+        let cause = self.suspicion(node).map(|suspicion| suspicion.cause);
+        matches!(cause, Some(Cause::Silent | Cause::Refused))
+    }
+
+    /// Whether the node's process is known to be gone.
+    pub(crate) fn has_died(&self, node: NodeId) -> bool {
+        matches!(self.suspicion(node), Some(Suspicion { cause: Cause::Refused, .. }))
+    }
+
     /// What to say of the node.
     pub(crate) fn opinion(&self, node: NodeId) -> Opinion {
         self.inner.detector.lock().opinion(node, Instant::now())
@@ -100,9 +111,8 @@ impl Pings {
 
     /// Whether the node was heard within the last three seconds and is not known to be gone.
     pub(crate) fn is_alive(&self, node: NodeId) -> bool {
-        let detector = self.inner.detector.lock();
-        let gone = matches!(detector.suspicion(node), Some(Suspicion { cause: Cause::Refused, .. }));
-        !gone && detector.last_heard(node).is_some_and(|heard| heard.elapsed() < SILENCE_SHOWN)
+        let heard = self.inner.detector.lock().last_heard(node);
+        !self.has_died(node) && heard.is_some_and(|heard| heard.elapsed() < SILENCE_SHOWN)
     }
 
     /// Whether this node calls itself unfit to lead.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roomkeeper_consensus::{Role, Status};
+use roomkeeper_consensus::{Member, Role, Status};
 use roomkeeper_types::{Epoch, NodeId};
 
 use super::batcher::ShardGroup;
@@ -40,9 +40,10 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
         tell_router(&shared, &local, &status);
         let me = shared.identity.node;
         former_owner = status.leader.map(|leader| leader.node).filter(|node| *node != me).or(former_owner);
-        // A node whose disk hangs owns nothing, though its followers may still commit for it.
+        // A node whose disk hangs owns nothing, though its followers may still commit for it. One that hears too
+        // few voters is about to be replaced: it lets go before its last quorum is too long ago.
         let claim = claim(&status, Instant::now(), shared.tuning.quorum_age_max)
-            .filter(|_| !shared.pings.is_unfit_here());
+            .filter(|_| !shared.pings.is_unfit_here() && hears_quorum(&shared, &status));
         held = match (held.take(), claim) {
             (Some(ownership), Some((epoch, until)))
                 if ownership.epoch() == epoch && !ownership.has_ended() =>
@@ -122,9 +123,16 @@ fn take(
     Some(ownership)
 }
 
+/// Whether a majority of the voters is there, this node included, as far as pings tell.
+fn hears_quorum(shared: &Shared, status: &Status) -> bool {
+    let is_there = |voter: &&Member| !shared.pings.is_gone(voter.node);
+    status.voters.iter().filter(is_there).count() * 2 > status.voters.len()
+}
+
 fn why_over(shared: &Shared, status: &Status) -> &'static str {
     match status.role {
         Role::Leader if shared.pings.is_unfit_here() => "the disk hangs",
+        Role::Leader if !hears_quorum(shared, status) => "too few voters are heard",
         Role::Leader if status.term_applied => "no quorum was heard for too long",
         Role::Leader => "elected again, in a higher epoch",
         _ => "another replica leads or is being elected",
