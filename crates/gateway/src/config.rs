@@ -29,7 +29,8 @@ pub struct GatewayConfig {
     /// How long a client may take to send a request's head.
     #[serde(with = "humantime_serde")]
     pub head_timeout: Duration,
-    /// How long a stopping node waits for its connections to end.
+    /// How long a stopping node takes at most to hand its rooms over and send its clients elsewhere; after that,
+    /// how long it waits for its connections to end.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
     /// Connections served at once; further ones wait to be accepted.

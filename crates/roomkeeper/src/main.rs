@@ -11,6 +11,7 @@ mod replay;
 mod room;
 mod serve;
 mod status;
+mod stop;
 
 use std::process::ExitCode;
 

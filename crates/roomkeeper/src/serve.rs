@@ -7,12 +7,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use roomkeeper_cluster::{Node, StartError};
 use roomkeeper_gateway::{Gateway, Hub};
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides, default_file, load};
+use crate::stop::{Asked, leave};
 
 /// Why a node does not serve. Each kind has an exit code of its own, so that a supervisor can tell a mistake
 /// from an accident.
@@ -155,7 +154,8 @@ impl ServeArgs {
     }
 }
 
-/// Serves until a signal, a closed standard input (if asked for) or a failure.
+/// Serves until a signal, a closed standard input (if asked for) or a failure. The first two let it leave in good
+/// order; a second signal does not.
 pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
     let config = args.config()?;
     let node_config = config.validate()?;
@@ -177,30 +177,42 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
         );
     }
 
-    let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone(), args.until_stdin_closes)?);
+    let asked = Asked::listen(args.until_stdin_closes)
+        .map_err(|error| ServeError::System("cannot handle signals", error))?;
     let hub = Hub::new();
     let node = tokio::select! {
         node = Node::start(node_config, peer, hub.clone()) => node?,
-        () = stop.cancelled() => return Ok(()),
+        () = asked.stop.cancelled() => return Ok(()),
     };
     let identity = node.identity().clone();
     tracing::info!(node = %identity.node, cluster = %identity.cluster, url = identity.client_url, "serving");
 
+    let stop = CancellationToken::new();
     let gateway = Gateway::new(node.clone(), hub, config.gateway.clone());
     let serving_admin =
         gateway.serve_admin(admin, crate::admin::router(node.clone()), stop.clone().cancelled_owned());
+    let drain = gateway.drain();
     let serving = gateway.serve(client, stop.clone().cancelled_owned());
-    let failure = {
-        let (node, stop) = (node.clone(), stop.clone());
-        async move {
-            tokio::select! {
-                why = node.failed() => { stop.cancel(); Some(why) }
-                () = stop.cancelled() => None,
-            }
+    let serving = async {
+        tokio::select! {
+            served = serving => served,
+            () = asked.at_once.cancelled() => Ok(()),
         }
     };
-    let (served, served_admin, failure) = tokio::join!(serving, serving_admin, failure);
+    let ending = async {
+        let in_good_order = async {
+            asked.stop.cancelled().await;
+            leave(&node, &drain, config.gateway.drain_timeout).await;
+        };
+        let failure = tokio::select! {
+            why = node.failed() => Some(why),
+            () = asked.at_once.cancelled() => None,
+            () = in_good_order => None,
+        };
+        stop.cancel();
+        failure
+    };
+    let (served, served_admin, failure) = tokio::join!(serving, serving_admin, ending);
     tracing::info!(node = %identity.node, "stopping");
     node.shutdown().await;
     served.and(served_admin).map_err(|error| ServeError::System("the listener failed", error))?;
@@ -219,31 +231,4 @@ fn start_logging(config: &Config) -> Result<(), ConfigError> {
         LogFormat::Json => builder.json().init(),
     }
     Ok(())
-}
-
-/// Cancels at SIGINT or SIGTERM, and when standard input closes if that was asked for.
-fn stop_on_signal(
-    stop: CancellationToken,
-    until_stdin_closes: bool,
-) -> Result<impl Future<Output = ()>, ServeError> {
-    let handler = |kind| signal(kind).map_err(|error| ServeError::System("cannot handle signals", error));
-    let (mut interrupt, mut terminate) =
-        (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
-    let input_closed = async move {
-        if !until_stdin_closes {
-            return std::future::pending().await;
-        }
-        let mut input = tokio::io::stdin();
-        let mut ignored = [0; 64];
-        // An error is as final as an end.
-        while matches!(input.read(&mut ignored).await, Ok(1..)) {}
-    };
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            () = input_closed => {}
-        }
-        stop.cancel();
-    })
 }

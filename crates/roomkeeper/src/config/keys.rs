@@ -106,7 +106,11 @@ pub(super) const KEYS: &[Key] = &[
     key("gateway.ping_interval", Kind::Text, "A socket that was silent for so long is pinged."),
     key("gateway.write_stall", Kind::Text, "A socket that takes nothing for so long is closed."),
     key("gateway.head_timeout", Kind::Text, "How long a client may take to send a request's head."),
-    key("gateway.drain_timeout", Kind::Text, "How long a stopping node waits for its connections to end."),
+    key(
+        "gateway.drain_timeout",
+        Kind::Text,
+        "How long a stopping node takes at most to hand its rooms over, then to end its connections.",
+    ),
     key("gateway.max_connections", Kind::Number, "Connections served at once; further ones wait."),
     key("gateway.max_rooms_per_socket", Kind::Number, "Rooms that one session socket may use at once."),
     key("gateway.limits.max_frame", Kind::Number, "Bytes of a frame or of an HTTP body."),
