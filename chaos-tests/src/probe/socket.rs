@@ -155,6 +155,11 @@ impl Socket {
         Ok(frame)
     }
 
+    /// The pushes that came while replies were awaited.
+    pub fn take_pushes(&mut self) -> Vec<Value> {
+        self.pushes.drain(..).collect()
+    }
+
     /// The next `count` messages of a room, over as many pushes as it takes. Those of other rooms are kept.
     ///
     /// # Errors
