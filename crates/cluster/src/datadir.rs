@@ -3,25 +3,34 @@
 //! ```text
 //! LOCK      held by the running process
 //! log/      the raft log of all groups, and marks of what it had on disk
-//! data/     the rows of all replicas, and the node's own
-//! scratch/ snapshots on their way; emptied at every start
+//! data/     the rows of all replicas
+//! identity  which node this is; join-nonce: what it asked to join as
+//! peers     what this node remembers of other nodes' replicas
+//! aside/    databases that could not be opened, with the time: for people to look at and delete
+//! scratch/  snapshots on their way; emptied at every start
 //! ```
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use roomkeeper_storage::{DataStore, Error as StorageError, LogEngine};
 
 use crate::error::StartError;
+use crate::identity::{IDENTITY_FILE, NONCE_FILE};
+use crate::quarantine::Memory;
 
 const LOCK: &str = "LOCK";
 const LOG: &str = "log";
 const DATA: &str = "data";
 const SCRATCH: &str = "scratch";
+const PEERS: &str = "peers";
+const ASIDE: &str = "aside";
 /// An ext4 file system's own folder, where the data directory is a mount point.
 const LOST_AND_FOUND: &str = "lost+found";
+/// What a node's directory may hold.
+const OWN: [&str; 9] = [LOCK, LOG, DATA, SCRATCH, IDENTITY_FILE, NONCE_FILE, PEERS, ASIDE, LOST_AND_FOUND];
 
 const SETTLE_MAX: Duration = Duration::from_secs(2);
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
@@ -32,6 +41,7 @@ pub(crate) struct DataDir {
     lock: Mutex<Option<File>>,
     pub(crate) log: LogEngine,
     pub(crate) data: DataStore,
+    memory: Mutex<Option<Memory>>,
 }
 
 impl DataDir {
@@ -42,9 +52,40 @@ impl DataDir {
             return Err(StartError::DataDirNotEmpty { path: path.to_owned(), entry });
         }
         let lock = take_lock(path)?;
-        let log = settled(|| LogEngine::open(&path.join(LOG)))?;
-        let data = settled(|| DataStore::open(&path.join(DATA)))?;
-        Ok(Self { path: path.to_owned(), lock: Mutex::new(Some(lock)), log, data })
+        let log_path = path.join(LOG);
+        let log = match settled(|| LogEngine::open(&log_path)) {
+            Err(error @ StorageError::Corrupt { .. }) => {
+                set_aside(path, &LogEngine::database_in(&log_path), LOG, &error)?;
+                LogEngine::open(&log_path)?
+            }
+            opened => opened?,
+        };
+        let data_path = path.join(DATA);
+        let data = match settled(|| DataStore::open(&data_path)) {
+            Err(error @ StorageError::Corrupt { .. }) => {
+                set_aside(path, &data_path, DATA, &error)?;
+                DataStore::open(&data_path)?
+            }
+            opened => opened?,
+        };
+        let memory = Memory::open(&path.join(PEERS))?;
+        Ok(Self {
+            path: path.to_owned(),
+            lock: Mutex::new(Some(lock)),
+            log,
+            data,
+            memory: Mutex::new(Some(memory)),
+        })
+    }
+
+    /// Whether no replica was ever here.
+    pub(crate) fn is_unused(&self) -> Result<bool, StartError> {
+        Ok(self.data.replicas().is_empty() && self.log.replicas()?.is_empty())
+    }
+
+    /// What this node remembers of others, once.
+    pub(crate) fn take_memory(&self) -> Option<Memory> {
+        self.memory.lock().take()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -66,7 +107,10 @@ impl DataDir {
 fn foreign_entry(path: &Path) -> std::io::Result<Option<String>> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if ![LOCK, LOG, DATA, SCRATCH, LOST_AND_FOUND].contains(&name.as_str()) {
+        let own = OWN
+            .iter()
+            .any(|own| name.strip_prefix(own).is_some_and(|end| ["", ".next", ".damaged"].contains(&end)));
+        if !own {
             return Ok(Some(name));
         }
     }
@@ -85,6 +129,20 @@ fn settled<T>(open: impl Fn() -> Result<T, StorageError>) -> Result<T, StorageEr
             result => return result,
         }
     }
+}
+
+/// A database that cannot be opened makes way for an empty one: what the replicas lack then is found out when they are
+/// opened, and their groups fill new ones. Nothing is deleted.
+fn set_aside(dir: &Path, database: &Path, name: &str, error: &StorageError) -> Result<(), StartError> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let aside = dir.join(ASIDE);
+    let to = aside.join(format!("{name}-{seconds}"));
+    tracing::error!(%error, database = %database.display(), aside = %to.display(), "database set aside");
+    let moved = fs::create_dir_all(&aside)
+        .and_then(|()| fs::rename(database, &to))
+        .and_then(|()| File::open(&aside)?.sync_all())
+        .and_then(|()| File::open(database.parent().unwrap_or(dir))?.sync_all());
+    moved.map_err(|source| io(&to, source))
 }
 
 fn take_lock(path: &Path) -> Result<File, StartError> {

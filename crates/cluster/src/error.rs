@@ -71,11 +71,29 @@ pub enum StartError {
     /// What says which node the directory belongs to cannot be read.
     #[error("the identity in the data directory is unreadable: {0}")]
     IdentityUnreadable(String),
+    /// The directory has replicas, but no identity.
+    #[error(
+        "the file 'identity' is gone from {path}, though there are replicas: put it back, or join the cluster anew \
+         with an empty directory"
+    )]
+    IdentityLost {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// The directory's log is gone, though its node took part in the cluster.
     #[error(
         "the log of the meta group is gone from the data directory: join the cluster anew with an empty one"
     )]
     LogLost,
+    /// The node's replica of meta is damaged or less than it was, and no other node has one to build it anew from.
+    #[error(
+        "the replica of meta cannot be used and there is no other to rebuild it from ({reason}): put the data \
+         directory back from where it was last whole, or begin anew with an empty one"
+    )]
+    MetaLost {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The cluster does not take this node.
     #[error("the cluster refused this node: {0}")]
     JoinRefused(String),

@@ -1,6 +1,9 @@
-//! Who this node is: drawn or granted once, kept in a synced row of the data store.
+//! Who this node is: drawn or granted once, kept in a small synced file of its own, so that it outlives the loss of a
+//! database. A directory without it is no node's.
 
-use roomkeeper_storage::DataStore;
+use std::path::Path;
+
+use roomkeeper_storage::{Error as StorageError, read_checked, write_checked};
 use roomkeeper_types::{ClusterId, NodeId, ReplicaId, ShardCount};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +17,9 @@ pub(crate) const FORMAT: u32 = 1;
 pub(crate) const FOUNDER: NodeId = NodeId(1);
 pub(crate) const FOUNDER_META: ReplicaId = ReplicaId(1);
 
-const IDENTITY_ROW: &str = "identity";
-const NONCE_ROW: &str = "join-nonce";
+/// Files in the data directory.
+pub(crate) const IDENTITY_FILE: &str = "identity";
+pub(crate) const NONCE_FILE: &str = "join-nonce";
 const IDENTITY_VERSION: u8 = 1;
 
 /// Who this node is, as the gateway shows it.
@@ -29,19 +33,20 @@ pub struct Identity {
     pub client_url: String,
 }
 
-/// What a data directory says of its node. Never changes, but for `founding`.
+/// What a data directory says of its node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredIdentity {
     pub(crate) cluster: ClusterId,
     pub(crate) node: NodeId,
     pub(crate) format: u32,
     pub(crate) shards: ShardCount,
-    /// This node's replica of the meta group.
+    /// This node's replica of the meta group; another one after it was lost.
     pub(crate) meta_replica: ReplicaId,
     /// Set until the cluster's first entry is applied: only so long may this node initialise the meta group. An
     /// empty log afterwards is a lost one.
     pub(crate) founding: Option<Founding>,
-    /// Peer addresses as they were at the join: a way back to the cluster before meta is filled.
+    /// Peer addresses as they were at the join or when this node last ran: a way back to the cluster before meta is
+    /// filled.
     pub(crate) peers: Vec<(NodeId, String)>,
 }
 
@@ -53,11 +58,17 @@ pub(crate) struct Founding {
 }
 
 impl StoredIdentity {
-    /// The identity in this store, if it has one.
-    pub(crate) fn load(data: &DataStore) -> Result<Option<Self>, StartError> {
-        let Some(row) = data.node_row(IDENTITY_ROW)? else { return Ok(None) };
-        let identity: Self = versioned::decode(IDENTITY_VERSION, &row)
-            .map_err(|error| StartError::IdentityUnreadable(error.to_string()))?;
+    /// The identity in this directory, if it has one. Blocks.
+    pub(crate) fn load(dir: &Path) -> Result<Option<Self>, StartError> {
+        let unreadable = |error: &dyn std::fmt::Display| StartError::IdentityUnreadable(error.to_string());
+        let bytes = match read_checked(&dir.join(IDENTITY_FILE)) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(None),
+            Err(error @ StorageError::Corrupt { .. }) => return Err(unreadable(&error)),
+            Err(error) => return Err(error.into()),
+        };
+        let identity: Self =
+            versioned::decode(IDENTITY_VERSION, &bytes).map_err(|error| unreadable(&error))?;
         if identity.format != FORMAT {
             let reason = format!("it has format {}, this version reads {FORMAT}", identity.format);
             return Err(StartError::IdentityUnreadable(reason));
@@ -65,9 +76,9 @@ impl StoredIdentity {
         Ok(Some(identity))
     }
 
-    /// Puts it on disk.
-    pub(crate) fn save(&self, data: &DataStore) -> Result<(), StartError> {
-        Ok(data.put_node_row(IDENTITY_ROW, &versioned::encode(IDENTITY_VERSION, self))?)
+    /// Puts it on disk. Blocks.
+    pub(crate) fn save(&self, dir: &Path) -> Result<(), StartError> {
+        Ok(write_checked(&dir.join(IDENTITY_FILE), &versioned::encode(IDENTITY_VERSION, self))?)
     }
 }
 
@@ -77,15 +88,16 @@ impl StoredIdentity {
 pub(crate) struct JoinNonce(pub(crate) [u8; 16]);
 
 impl JoinNonce {
-    /// The directory's, drawn if it has none.
-    pub(crate) fn load_or_draw(data: &DataStore) -> Result<Self, StartError> {
-        if let Some(row) = data.node_row(NONCE_ROW)? {
-            let nonce = row.as_ref().try_into().map(Self);
+    /// The directory's, drawn if it has none. Blocks.
+    pub(crate) fn load_or_draw(dir: &Path) -> Result<Self, StartError> {
+        let path = dir.join(NONCE_FILE);
+        if let Some(bytes) = read_checked(&path)? {
+            let nonce = bytes.try_into().map(Self);
             return nonce
                 .map_err(|_| StartError::IdentityUnreadable("the join nonce is not 16 bytes".into()));
         }
         let nonce = Self(rand::random());
-        data.put_node_row(NONCE_ROW, &nonce.0)?;
+        write_checked(&path, &nonce.0)?;
         Ok(nonce)
     }
 }
@@ -109,20 +121,18 @@ mod tests {
     #[test]
     fn identity_saved_is_loaded_again() {
         let dir = tempfile::tempdir().unwrap();
-        let data = DataStore::open(dir.path()).unwrap();
-        assert_eq!(StoredIdentity::load(&data).unwrap(), None);
-        identity().save(&data).unwrap();
-        assert_eq!(StoredIdentity::load(&data).unwrap(), Some(identity()));
+        assert_eq!(StoredIdentity::load(dir.path()).unwrap(), None);
+        identity().save(dir.path()).unwrap();
+        assert_eq!(StoredIdentity::load(dir.path()).unwrap(), Some(identity()));
     }
 
     #[test]
     fn identity_that_is_unreadable_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let data = DataStore::open(dir.path()).unwrap();
         let other_format = StoredIdentity { format: FORMAT + 1, ..identity() };
         for row in [&b""[..], b"\x09", b"\x01\x01", &versioned::encode(1, &other_format)] {
-            data.put_node_row(IDENTITY_ROW, row).unwrap();
-            let error = StoredIdentity::load(&data).err();
+            write_checked(&dir.path().join(IDENTITY_FILE), row).unwrap();
+            let error = StoredIdentity::load(dir.path()).err();
             assert!(matches!(error, Some(StartError::IdentityUnreadable(_))), "{row:?}");
         }
     }
@@ -130,10 +140,9 @@ mod tests {
     #[test]
     fn nonce_is_drawn_once_per_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let data = DataStore::open(dir.path()).unwrap();
-        let drawn = JoinNonce::load_or_draw(&data).unwrap();
-        assert_eq!(JoinNonce::load_or_draw(&data).unwrap(), drawn);
-        data.put_node_row(NONCE_ROW, b"short").unwrap();
-        assert!(JoinNonce::load_or_draw(&data).is_err());
+        let drawn = JoinNonce::load_or_draw(dir.path()).unwrap();
+        assert_eq!(JoinNonce::load_or_draw(dir.path()).unwrap(), drawn);
+        write_checked(&dir.path().join(NONCE_FILE), b"short").unwrap();
+        assert!(JoinNonce::load_or_draw(dir.path()).is_err());
     }
 }

@@ -34,6 +34,7 @@ mod meta;
 mod peer;
 mod pings;
 mod placement;
+mod quarantine;
 
 // Small parts.
 mod backoff;

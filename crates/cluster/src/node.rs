@@ -20,6 +20,7 @@ use crate::meta::NodeSpec;
 use crate::meta::client::Meta;
 use crate::peer::Fact;
 use crate::pings::{PingThread, Pings};
+use crate::quarantine::Quarantine;
 use crate::router::{Announcer, Known, Owner, Route, Table};
 use crate::shard::{LocalCopy, Shards};
 use crate::tasks::{Failure, Tasks};
@@ -45,6 +46,9 @@ pub(crate) struct Shared {
     pub(crate) observer: Arc<dyn Observer>,
     /// Woken when this node becomes the owner of a shard: it may be a shard's first.
     pub(crate) births: Notify,
+    pub(crate) quarantine: Quarantine,
+    /// The identity as it is on disk now; `identity` is as it was at the start.
+    pub(crate) stored: Mutex<StoredIdentity>,
     pub(crate) tasks: Tasks,
     pub(crate) failure: Failure,
     pub(crate) serving: Mutex<Option<JoinHandle<()>>>,

@@ -1,7 +1,7 @@
 //! Who a node is when it starts: what its directory says, else what its configuration wants.
 
-use roomkeeper_consensus::GroupError;
-use roomkeeper_sabotage::{self as sabotage, Bug};
+use std::sync::Arc;
+
 use roomkeeper_types::ClusterId;
 
 use crate::config::{NodeConfig, Start};
@@ -9,8 +9,8 @@ use crate::datadir::DataDir;
 use crate::error::StartError;
 use crate::identity::{FORMAT, FOUNDER, FOUNDER_META, Founding, JoinNonce, StoredIdentity};
 use crate::join::Seeds;
-use crate::meta::machine::read_state;
-use crate::meta::{MetaState, NodeSpec};
+use crate::meta::NodeSpec;
+use crate::node::Shared;
 use crate::peer::JoinRequest;
 
 impl NodeConfig {
@@ -39,12 +39,16 @@ pub(crate) async fn settle_identity(
     config: &NodeConfig,
     dir: &DataDir,
 ) -> Result<StoredIdentity, StartError> {
-    if let Some(identity) = StoredIdentity::load(&dir.data)? {
+    if let Some(identity) = StoredIdentity::load(dir.path())? {
         let other = config.seeds().clusters().await.into_iter().find(|seed| *seed != identity.cluster);
         return match other {
             Some(expected) => Err(StartError::DataDirOfAnotherCluster { found: identity.cluster, expected }),
             None => Ok(identity),
         };
+    }
+    // The identity is made before the first replica: without it they were somebody else's.
+    if !dir.is_unused()? {
+        return Err(StartError::IdentityLost { path: dir.path().to_owned() });
     }
     let identity = match config.start {
         Start::Existing => return Err(StartError::NoIdentity { path: dir.path().to_owned() }),
@@ -58,7 +62,7 @@ pub(crate) async fn settle_identity(
             peers: Vec::new(),
         },
         Start::Join { .. } => {
-            let nonce = JoinNonce::load_or_draw(&dir.data)?;
+            let nonce = JoinNonce::load_or_draw(dir.path())?;
             let request = JoinRequest { nonce, format: FORMAT, node: config.spec() };
             let grant = config.seeds().join(request, config.tuning.join_timeout).await?;
             StoredIdentity {
@@ -72,29 +76,39 @@ pub(crate) async fn settle_identity(
             }
         }
     };
-    identity.save(&dir.data)?;
+    identity.save(dir.path())?;
     Ok(identity)
 }
 
-/// A directory whose rows say that meta was applied, but that has no log of it, has lost the log and with it votes
-/// and acked entries. Its node must not take part as its former self.
-pub(crate) async fn check_log(identity: &StoredIdentity, dir: &DataDir) -> Result<(), StartError> {
-    let (log, data, meta) = (dir.log.clone(), dir.data.clone(), identity.meta_replica);
-    let checking = tokio::task::spawn_blocking(move || {
-        if !data.replicas().contains(&meta) || log.replicas()?.contains(&meta) {
-            return Ok(());
+impl Shared {
+    /// Changes what the directory says of this node.
+    pub(crate) fn update_identity(&self, change: impl FnOnce(&mut StoredIdentity)) -> Result<(), StartError> {
+        let mut stored = self.stored.lock();
+        let mut next = stored.clone();
+        change(&mut next);
+        if next != *stored {
+            next.save(self.dir.path())?;
+            *stored = next;
         }
-        let state = read_state(&data.replica(meta)?).map_err(|error| GroupError(error.to_string()))?;
-        if state.founded.is_some() && !sabotage::is(Bug::ReplicaIdReused) {
-            Err(StartError::LogLost)
-        } else {
-            Ok(())
+        Ok(())
+    }
+}
+
+/// Keeps the other nodes' addresses where they are found also without any database.
+pub(crate) async fn keep_addresses(shared: Arc<Shared>) {
+    let mut states = shared.meta.states();
+    loop {
+        let state = states.borrow_and_update().clone();
+        if !state.nodes.is_empty() {
+            let peers = state.nodes.iter().map(|(node, record)| (*node, record.spec.peer.clone())).collect();
+            if let Err(error) = shared.update_identity(|identity| identity.peers = peers) {
+                tracing::warn!(%error, "addresses of other nodes are not kept");
+            }
         }
-    });
-    checking.await.unwrap_or_else(|error| {
-        let source = std::io::Error::other(error);
-        Err(StartError::DataDir { path: dir.path().to_owned(), source })
-    })
+        if states.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// A node that was removed is told so by any of the others that knows. While none of them answers, the cluster may
@@ -102,19 +116,8 @@ pub(crate) async fn check_log(identity: &StoredIdentity, dir: &DataDir) -> Resul
 pub(crate) async fn check_membership(
     config: &NodeConfig,
     identity: &StoredIdentity,
-    dir: &DataDir,
 ) -> Result<(), StartError> {
-    let (data, meta) = (dir.data.clone(), identity.meta_replica);
-    let reading = tokio::task::spawn_blocking(move || match data.replicas().contains(&meta) {
-        true => read_state(&data.replica(meta)?).map_err(|error| GroupError(error.to_string()).into()),
-        false => Ok(MetaState::default()),
-    });
-    let state: Result<MetaState, StartError> = reading.await.unwrap_or_else(|error| {
-        let source = std::io::Error::other(error);
-        Err(StartError::DataDir { path: dir.path().to_owned(), source })
-    });
-    let at_join = identity.peers.iter().map(|(_, address)| address.clone());
-    let addresses = at_join.chain(state?.nodes.into_values().map(|record| record.spec.peer)).collect();
+    let addresses = identity.peers.iter().map(|(_, address)| address.clone()).collect();
     match config.seeds().know_as_removed(identity.node, addresses).await {
         true => Err(StartError::Removed(identity.node)),
         false => Ok(()),

@@ -5,11 +5,11 @@
 //! 3. Start everything that follows meta's state: replicas of shards, placement, routing.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use roomkeeper_consensus::{Consensus, GroupId, Member, PeerIdentity, Settings};
+use roomkeeper_consensus::{Consensus, Member, PeerIdentity, Settings};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::Observer;
 use crate::backoff::Backoff;
@@ -19,7 +19,6 @@ use crate::error::StartError;
 use crate::failover::{Failover, pursue_suspects};
 use crate::identity::{FORMAT, FOUNDER, FOUNDER_META, Identity, StoredIdentity};
 use crate::meta::client::{Meta, MetaError};
-use crate::meta::machine::MetaMachine;
 use crate::meta::{MetaCommand, MetaReply, MetaState};
 use crate::node::{Node, Shared};
 use crate::peer::Handler;
@@ -27,10 +26,14 @@ use crate::pings::{PingThread, Pings, Surroundings, split_incoming};
 use crate::placement::{
     carry_out_plans, drive_placement, place_shards, reconcile_meta, report_births, restore_owners,
 };
+use crate::quarantine::{Quarantine, tell_standings};
 use crate::router::{Announcer, Table, announce, gossip};
-use crate::settle::{check_log, check_membership, settle_identity};
+use crate::settle::{check_membership, keep_addresses, settle_identity};
 use crate::shard::{Shards, open_shards};
 use crate::tasks::{Failure, Tasks};
+
+/// How long a start waits for other nodes before it returns all the same.
+const START_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Node {
     /// Starts a node and returns when it takes part in its cluster; [`Node::ready`] says when all of it is well.
@@ -55,8 +58,7 @@ impl Node {
             source: std::io::Error::other(error),
         })??;
         let identity = settle_identity(&config, &dir).await?;
-        check_log(&identity, &dir).await?;
-        check_membership(&config, &identity, &dir).await?;
+        check_membership(&config, &identity).await?;
         tracing::info!(cluster = %identity.cluster, node = %identity.node, "starting");
 
         let (shared, states) = assemble(config.clone(), identity, dir, observer).await?;
@@ -84,18 +86,21 @@ async fn assemble(
     let consensus = Consensus::new(settings, dir.log.clone(), dir.data.clone(), handler.clone())
         .await
         .map_err(|source| StartError::DataDir { path: dir.path().to_owned(), source })?;
+    let memory = dir.take_memory().ok_or_else(|| StartError::Locked { path: dir.path().to_owned() })?;
     let (states, seen) = watch::channel(Arc::default());
     let shared = Arc::new(Shared {
         shown: Identity { cluster, node, client_url: config.advertise.client_url.clone() },
         spec: config.spec(),
         consensus,
-        meta: Meta::new(node, seen),
+        meta: Meta::new(node, identity.peers.iter().map(|(node, _)| *node).collect(), seen),
         shards: Shards::new(identity.shards),
         table: Table::new(identity.shards),
         announcer: Announcer::default(),
         pings: Pings::new(cluster, node, config.secret, config.tuning.rhythm()),
         failover: Failover::default(),
         births: tokio::sync::Notify::new(),
+        quarantine: Quarantine::new(memory),
+        stored: parking_lot::Mutex::new(identity.clone()),
         events: crate::events::Events::default(),
         tasks: Tasks::default(),
         failure: Failure::default(),
@@ -119,13 +124,33 @@ impl Shared {
     ) -> Result<(), StartError> {
         self.serve(listener);
         self.check_own_address(config).await?;
-        let replica = self.identity.meta_replica;
-        let machine = MetaMachine::new(states);
-        let group = self.consensus.open(GroupId::Meta, replica, self.tuning.meta, machine).await?;
+        let (tell, told) = oneshot::channel();
+        let shared = self.clone();
+        self.tasks.spawn(async move {
+            let took_part = shared.take_part(states).await;
+            if let Err(Err(late)) = tell.send(took_part) {
+                shared.failure.report(late.to_string());
+            }
+        });
+        // Other nodes may have to come up first; who asks this one meanwhile is told so.
+        match tokio::time::timeout(START_PATIENCE, told).await {
+            Ok(Ok(took_part)) => took_part,
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Opens the replica of meta, and starts everything that follows it.
+    async fn take_part(self: &Arc<Self>, states: watch::Sender<Arc<MetaState>>) -> Result<(), StartError> {
+        self.tasks.spawn(tell_standings(self.clone()));
+        let Some(group) = self.open_meta(states).await? else { return Ok(()) };
         self.meta.set_group(group);
         self.start_pings()?;
-        self.found().await?;
+        tokio::select! {
+            founded = self.found() => founded?,
+            () = self.tasks.stopping() => return Ok(()),
+        }
 
+        self.tasks.spawn_loop(keep_addresses(self.clone()));
         self.tasks.spawn_loop(watch_meta(self.clone()));
         self.tasks.spawn_loop(watch_disk(self.clone()));
         self.tasks.spawn_loop(update_own_record(self.clone()));
@@ -231,7 +256,7 @@ impl Shared {
 
     /// From now on an empty log is a lost one.
     fn save_founded(&self) -> Result<(), StartError> {
-        StoredIdentity { founding: None, ..self.identity.clone() }.save(&self.dir.data)
+        self.update_identity(|identity| identity.founding = None)
     }
 }
 

@@ -173,5 +173,5 @@ async fn founder_whose_log_is_gone_does_not_found_again() {
     site.stop().await;
     std::fs::remove_dir_all(site.dir.path().join("node/log")).unwrap();
     let refused = refusal(&mut site, bootstrap(2, 1)).await;
-    assert!(matches!(refused, StartError::LogLost | StartError::Meta(_)), "{refused:?}");
+    assert!(matches!(refused, StartError::LogLost | StartError::MetaLost { .. }), "{refused:?}");
 }

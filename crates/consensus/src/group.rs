@@ -297,7 +297,7 @@ impl Group {
     }
 }
 
-fn members(stored: &StoredMembership) -> (Vec<Member>, Vec<Member>) {
+pub(crate) fn members(stored: &StoredMembership) -> (Vec<Member>, Vec<Member>) {
     let voters: BTreeSet<u64> = stored.voter_ids().collect();
     let all = stored.nodes().map(|(id, home)| Member { replica: ReplicaId(*id), node: home.0 });
     all.partition(|member| voters.contains(&member.replica.0))

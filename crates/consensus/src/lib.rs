@@ -17,6 +17,7 @@ mod raft_types;
 mod registry;
 mod removal;
 mod snapshot;
+mod standing;
 #[cfg(test)]
 mod suite_test;
 mod wire;
@@ -26,3 +27,4 @@ pub use machine::{Committed, Machine, Reply, Run};
 pub use membership::Change;
 pub use node::{Consensus, OpenError, Settings, Timing};
 pub use peer::{PeerError, PeerHandler, PeerIdentity, ask_address};
+pub use standing::{Inspection, Running, Standing};

@@ -13,6 +13,7 @@ use roomkeeper_types::LogIndex;
 
 use crate::format;
 use crate::raft_types::{Entry, LogId, Types, Vote};
+use crate::standing::Synced;
 
 /// Most bytes of entries read at once: for replication (a peer's message stays well below its limit) and
 /// for applying (a replica that is far behind does not load its whole log).
@@ -22,11 +23,22 @@ const READ_BYTES: usize = 1 << 20;
 #[derive(Clone)]
 pub(crate) struct LogStore {
     log: GroupLog,
+    synced: Synced,
 }
 
 impl LogStore {
     pub(crate) fn new(log: GroupLog) -> Self {
-        Self { log }
+        Self { log, synced: Synced::default() }
+    }
+
+    /// What of it is on disk, from now on and when it was opened.
+    pub(crate) async fn synced(&mut self) -> io::Result<Synced> {
+        if let Some(vote) = self.read_vote().await? {
+            self.synced.voted(&vote);
+        }
+        let last = self.get_log_state().await?.last_log_id;
+        self.synced.ends(last);
+        Ok(self.synced.clone())
     }
 
     /// Whether nothing was ever written: no entry, no purge, no vote.
@@ -129,7 +141,9 @@ impl RaftLogStorage<Types> for LogStore {
         if sabotage::is(Bug::VoteNotKept) {
             return Ok(());
         }
-        Ok(self.log.save_vote(format::encode_vote(vote)).await?)
+        self.log.save_vote(format::encode_vote(vote)).await?;
+        self.synced.voted(vote);
+        Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
@@ -145,10 +159,11 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut first = None;
+        let (mut first, mut last) = (None, None);
         let mut encoded = Vec::new();
         for entry in entries {
             first.get_or_insert(entry.log_id.index);
+            last = Some(entry.log_id);
             encoded.push(format::encode_entry(&entry)?);
         }
         let Some(first) = first else {
@@ -160,17 +175,26 @@ impl RaftLogStorage<Types> for LogStore {
             callback.io_completed(Ok(()));
             return Ok(());
         }
+        let synced = self.synced.clone();
         let done = Box::new(move |result: Result<(), roomkeeper_storage::Error>| {
+            if result.is_ok() {
+                synced.ends(last);
+            }
             callback.io_completed(result.map_err(io::Error::from));
         });
         Ok(self.log.append(LogIndex(first), encoded, done).await?)
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
-        Ok(self.log.truncate_after(last.map(|id| LogIndex(id.index))).await?)
+        self.log.truncate_after(last.map(|id| LogIndex(id.index))).await?;
+        self.synced.ends(last);
+        Ok(())
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
-        Ok(self.log.purge(LogIndex(upto.index), format::encode_log_id(&upto)).await?)
+        self.log.purge(LogIndex(upto.index), format::encode_log_id(&upto)).await?;
+        // The rows that reach so far are on disk.
+        self.synced.reaches(&upto);
+        Ok(())
     }
 }

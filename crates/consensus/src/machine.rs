@@ -115,9 +115,9 @@ impl MachineAdapter {
         })
     }
 
-    /// Index of the last entry that the rows hold.
-    pub(crate) fn applied(&self) -> Option<u64> {
-        self.applied.last.map(|last| last.index)
+    /// The last entry that the rows hold.
+    pub(crate) fn applied(&self) -> Option<LogId> {
+        self.applied.last
     }
 
     fn apply_run(&mut self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {
@@ -187,6 +187,11 @@ fn read_applied<R: Rows>(rows: &R) -> io::Result<Applied> {
         }
         None => Ok(Applied::default()),
     }
+}
+
+/// The last entry that a store's rows hold, and the group's members then.
+pub(crate) fn applied_in<R: Rows>(rows: &R) -> io::Result<(Option<LogId>, StoredMembership)> {
+    read_applied(rows).map(|applied| (applied.last, applied.membership))
 }
 
 /// What a view of a store holds, for the snapshot made of it.

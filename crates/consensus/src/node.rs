@@ -8,21 +8,22 @@ use bytes::Bytes;
 use futures::Stream;
 use openraft::{Config, Raft, SnapshotPolicy};
 use roomkeeper_sabotage::{self as sabotage, Bug};
-use roomkeeper_storage::{DataStore, Error as StorageError, LogEngine};
+use roomkeeper_storage::{DataStore, Error as StorageError, LogEngine, ReplicaStore};
 use roomkeeper_types::{Epoch, NodeId, ReplicaId};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tonic::transport::Server;
 
 use crate::flush;
+use crate::group::members;
 use crate::log_store::LogStore;
-use crate::machine::{Machine, MachineAdapter};
+use crate::machine::{Machine, MachineAdapter, applied_in};
 use crate::network::Network;
 use crate::peer::{Lane, Links, MAX_MESSAGE, PeerError, PeerHandler, PeerIdentity, PeerServer};
 use crate::registry::{Local, Registry};
 use crate::removal;
 use crate::wire::{Body, pb};
-use crate::{Group, GroupError, GroupId};
+use crate::{Group, GroupError, GroupId, Inspection, Running, Standing};
 
 /// Timers of a group. A follower campaigns `election_max` plus a random time between the two after it last
 /// heard the leader.
@@ -165,25 +166,72 @@ impl Consensus {
         machine: impl Machine,
     ) -> Result<Group, OpenError> {
         let config = raft_config(group, timing).validate().map_err(OpenError::failed)?;
-        // First: it refuses a replica that was removed.
-        let store = self.data.replica(replica).map_err(|error| OpenError::of(replica, error))?;
-        let log = LogStore::new(self.log.group(replica).map_err(|error| OpenError::of(replica, error))?);
+        let (store, mut log) = self.open_stores(replica)?;
+        let quarantined = |error: std::io::Error| OpenError::quarantined(replica, error);
+        let synced = log.synced().await.map_err(quarantined)?;
         let (epoch, applied_epoch) = watch::channel(Epoch(0));
         let machine = MachineAdapter::open(Box::new(machine), store.clone(), self.scratch.clone(), epoch)
-            .map_err(|error| OpenError::quarantined(replica, error))?;
-        let purged = log.purged().map_err(|error| OpenError::quarantined(replica, error))?;
-        if machine.applied() < purged && !sabotage::is(Bug::ReplicaIdReused) {
-            let reason = format!("its log begins behind {purged:?}, its rows end at {:?}", machine.applied());
-            return Err(OpenError::quarantined(replica, reason));
-        }
-        if machine.applied().is_some() && log.is_pristine() && !sabotage::is(Bug::ReplicaIdReused) {
-            return Err(OpenError::quarantined(replica, "it has rows but no log: it lost its log"));
+            .map_err(quarantined)?;
+        if let Some(applied) = machine.applied() {
+            synced.reaches(&applied);
         }
         let network = Network { group, links: self.links.clone(), scratch: self.scratch.clone() };
         let raft = Raft::new(replica.0, Arc::new(config), network, log, machine).await;
         let raft = raft.map_err(OpenError::failed)?;
-        self.registry.insert(group, Local { replica, raft: raft.clone(), store: store.clone() });
+        self.registry.insert(group, Local { replica, raft: raft.clone(), store: store.clone(), synced });
         Ok(Group::new(group, replica, raft, store, applied_epoch))
+    }
+
+    /// What is on disk of a replica that does not run (an empty store is made where there is none).
+    ///
+    /// # Errors
+    /// As of [`Consensus::open`].
+    pub async fn inspect(&self, replica: ReplicaId) -> Result<Inspection, OpenError> {
+        let (store, mut log) = self.open_stores(replica)?;
+        let quarantined = |error: std::io::Error| OpenError::quarantined(replica, error);
+        let synced = log.synced().await.map_err(quarantined)?;
+        let (applied, membership) = applied_in(&store).map_err(quarantined)?;
+        if let Some(applied) = applied {
+            synced.reaches(&applied);
+        }
+        let candidate = synced.candidate().filter(|(candidate, _)| *candidate != replica);
+        Ok(Inspection { standing: synced.get(), voters: members(&membership).0, candidate })
+    }
+
+    /// The replica's rows and log, if they are all that it once had as far as its disk knows.
+    fn open_stores(&self, replica: ReplicaId) -> Result<(ReplicaStore, LogStore), OpenError> {
+        // First: it refuses a replica that was removed.
+        let store = self.data.replica(replica).map_err(|error| OpenError::of(replica, error))?;
+        let log = LogStore::new(self.log.group(replica).map_err(|error| OpenError::of(replica, error))?);
+        let quarantined = |error: std::io::Error| OpenError::quarantined(replica, error);
+        let applied = applied_in(&store).map_err(quarantined)?.0.map(|applied| applied.index);
+        let purged = log.purged().map_err(quarantined)?;
+        if applied < purged && !sabotage::is(Bug::ReplicaIdReused) {
+            let reason = format!("its log begins behind {purged:?}, its rows end at {applied:?}");
+            return Err(OpenError::quarantined(replica, reason));
+        }
+        if applied.is_some() && log.is_pristine() && !sabotage::is(Bug::ReplicaIdReused) {
+            return Err(OpenError::quarantined(replica, "it has rows but no log: it lost its log"));
+        }
+        Ok((store, log))
+    }
+
+    /// The replicas that run here.
+    #[must_use]
+    pub fn running(&self) -> Vec<Running> {
+        let running = |local: Local| Running {
+            replica: local.replica,
+            standing: local.synced.get(),
+            members: local.members(),
+        };
+        self.registry.all().into_iter().map(running).collect()
+    }
+
+    /// How far other replicas are on disk at least, as replicas here know: a leader of its followers, and everybody
+    /// of whom it voted for.
+    #[must_use]
+    pub fn known_of_others(&self) -> Vec<(ReplicaId, Standing)> {
+        self.registry.all().iter().flat_map(Local::others).collect()
     }
 
     /// Removes this node's replica of a group for good: stops it if it runs, then its store goes behind a synced

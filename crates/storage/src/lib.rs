@@ -6,11 +6,13 @@
 //!
 //! Every call that reads or waits for the disk blocks its thread, unless it is `async`.
 
+mod checked_file;
 mod data;
 mod error;
 mod log;
 mod rocks;
 
+pub use checked_file::{read_checked, write_checked};
 pub use data::{DataOptions, DataStore, ReplicaStore, SnapshotFiles, View};
 pub use error::Error;
 pub use log::{Done, GroupLog, LogEngine, LogOptions, LogState};

@@ -78,14 +78,23 @@ pub(crate) fn is_new(path: &Path) -> Result<bool, Error> {
         let file = entry.map_err(|error| failed(error.to_string()))?.file_name();
         if Path::new(&file).extension().is_some_and(|end| end == "sst" || end == "log") {
             let file = file.to_string_lossy();
-            return Err(failed(format!("the file CURRENT is missing although {file} is there")));
+            let what = format!("the database in {}", path.display());
+            return Err(Error::corrupt(
+                what,
+                format!("the file CURRENT is missing although {file} is there"),
+            ));
         }
     }
     Ok(true)
 }
 
 fn open_error(path: &Path, error: rocksdb::Error) -> Error {
+    let kind = error.kind();
     let reason = error.into_string();
+    // A file that the database needs and that is not there is as bad as one that is unreadable.
+    if kind == rocksdb::ErrorKind::Corruption || reason.contains("No such file") {
+        return Error::corrupt(format!("the database in {}", path.display()), reason);
+    }
     // RocksDB has no error code for this. "While lock file" is another process's lock, "lock hold by current
     // process" our own.
     let reason = if reason.contains("lock file") || reason.contains("lock hold") {

@@ -31,13 +31,15 @@ pub(crate) enum MetaError {
 /// This node's replica of meta, and the way to the others.
 pub(crate) struct Meta {
     me: NodeId,
+    /// Nodes that were there when this one last ran or joined: whom to ask before there is a state.
+    peers: Vec<NodeId>,
     group: OnceLock<Group>,
     states: watch::Receiver<Arc<MetaState>>,
 }
 
 impl Meta {
-    pub(crate) fn new(me: NodeId, states: watch::Receiver<Arc<MetaState>>) -> Self {
-        Self { me, group: OnceLock::new(), states }
+    pub(crate) fn new(me: NodeId, peers: Vec<NodeId>, states: watch::Receiver<Arc<MetaState>>) -> Self {
+        Self { me, peers, group: OnceLock::new(), states }
     }
 
     /// Once, when the group was opened.
@@ -187,7 +189,8 @@ impl Meta {
     /// The next node in the circle, without this one.
     fn node_after(&self, last: NodeId) -> Option<NodeId> {
         let state = self.state();
-        let mut others = state.nodes.keys().copied().filter(|node| *node != self.me);
+        let peers = if state.nodes.is_empty() { self.peers.as_slice() } else { &[] };
+        let mut others = state.nodes.keys().chain(peers).copied().filter(|node| *node != self.me);
         others.clone().find(|node| *node > last).or_else(|| others.next())
     }
 

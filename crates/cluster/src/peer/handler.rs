@@ -102,6 +102,11 @@ impl Shared {
             Request::TakeOver { group, replica, epoch } => {
                 Ok(self.take_over_for(from, (group, replica, epoch)).await)
             }
+            Request::Standings(standings) => {
+                self.quarantine.memory.remember(&standings);
+                Ok(Answer::Done)
+            }
+            Request::Recall { meta, replicas } => Ok(Answer::Recalled(self.recall(meta, &replicas))),
             Request::FreshState => {
                 let state = self.meta.fresh_here().await;
                 Ok(state.map_or_else(|error| self.no_reply(error), |state| Answer::State(state.encode())))

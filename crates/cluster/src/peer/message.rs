@@ -1,7 +1,7 @@
 //! Messages between nodes: a version byte, then postcard. New variants go at the end.
 
 use bytes::Bytes;
-use roomkeeper_consensus::GroupId;
+use roomkeeper_consensus::{GroupId, Standing};
 use roomkeeper_types::{ClusterId, Epoch, NodeId, ReplicaId, ShardId};
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use crate::failover::{Accusation, Testimony};
 use crate::identity::JoinNonce;
 use crate::meta::{Joined, NodeSpec, Refusal};
 use crate::operate::Operation;
+use crate::quarantine::Recollection;
 use crate::versioned::{self, DecodeError};
 
 const VERSION: u8 = 1;
@@ -36,6 +37,10 @@ pub(crate) enum Request {
     Operate(Operation),
     /// Is this node still of the cluster? Anybody may ask.
     AmIIn(NodeId),
+    /// So far are my replicas on disk. Remember it.
+    Standings(Vec<(ReplicaId, Standing)>),
+    /// What do you remember of these replicas of mine, of meta or else of shards?
+    Recall { meta: bool, replicas: Vec<ReplicaId> },
 }
 
 /// A node that wants in.
@@ -75,12 +80,14 @@ pub(crate) enum Answer {
     State(Bytes),
     /// To `Accuse`: of every group that this node has a replica of.
     Testimonies(Vec<(GroupId, Testimony)>),
-    /// To `TakeOver`: the replica campaigns. To `AmIIn`: as far as is known here.
+    /// To `TakeOver`: the replica campaigns. To `AmIIn`: as far as is known here. To `Standings`: they are remembered.
     Done,
     /// To anything from a node that was removed from the cluster.
     Removed,
     /// To `Operate`: carried out, or why not.
     Operated { refused: Option<String> },
+    /// To `Recall`.
+    Recalled(Recollection),
 }
 
 impl Request {

@@ -1,6 +1,8 @@
 //! This node's replicas of shards: opened, and removed for good, as meta says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use parking_lot::RwLock;
@@ -15,9 +17,12 @@ use super::watch_ownership;
 use crate::meta::MetaState;
 use crate::node::Shared;
 use crate::placement::initialise_shards;
+use crate::quarantine::{Candidate, Verdict};
 
 /// Replicas that are opened at the same time.
 const OPEN_AT_ONCE: usize = 8;
+/// Before peers that did not answer are asked again.
+const ADMISSION_PAUSE: Duration = Duration::from_millis(100);
 
 /// This node's own copy of a shard, whoever owns it.
 pub struct LocalCopy {
@@ -91,16 +96,63 @@ pub(crate) async fn open_shards(shared: Arc<Shared>) {
         let missing: Vec<(ShardId, Member)> = state
             .shards()
             .filter_map(|(shard, record)| Some((shard, record.on(shared.identity.node)?)))
-            .filter(|(shard, _)| shared.shards.get(*shard).is_none())
+            .filter(|(shard, member)| {
+                shared.shards.get(*shard).is_none() && !shared.quarantine.holds(member.replica)
+            })
             .collect();
-        if !missing.is_empty() {
-            let opening = missing.into_iter().map(|(shard, member)| open(shared.clone(), shard, member));
+        let admitted = admit(&shared, &state, &missing).await;
+        let waiting = admitted.len() < missing.len();
+        if !admitted.is_empty() {
+            let opening = admitted.into_iter().map(|(shard, member)| open(shared.clone(), shard, member));
             futures::stream::iter(opening).buffer_unordered(OPEN_AT_ONCE).collect::<()>().await;
             shared.tasks.spawn_loop(initialise_shards(shared.clone()));
         }
         tokio::select! {
             () = shared.tasks.stopping() => return,
             changed = states.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(ADMISSION_PAUSE), if waiting => {}
+        }
+    }
+}
+
+/// Those that may be opened now. What is less than it was goes into quarantine; for the others too few of their
+/// peers have answered.
+async fn admit(
+    shared: &Arc<Shared>,
+    state: &MetaState,
+    missing: &[(ShardId, Member)],
+) -> Vec<(ShardId, Member)> {
+    let nodes = |shard| state.shard(shard).map(|record| record.replicas.iter().map(|member| member.node));
+    let candidate = |(shard, member): &(ShardId, Member)| Candidate {
+        group: GroupId::Shard(*shard),
+        replica: member.replica,
+        nodes: nodes(*shard).into_iter().flatten().collect(),
+    };
+    let candidates: Vec<Candidate> = missing.iter().map(candidate).collect();
+    let verdicts = shared.judge(&candidates).await;
+    let mut admitted = Vec::with_capacity(missing.len());
+    for ((shard, member), verdict) in missing.iter().zip(verdicts) {
+        match verdict {
+            Ok(Verdict::Admitted) => admitted.push((*shard, *member)),
+            Ok(Verdict::Waits) => tracing::debug!(%shard, "too few peers say what they remember"),
+            Ok(Verdict::Refused(reason)) => {
+                shared.quarantine_shard(GroupId::Shard(*shard), member.replica, &reason);
+            }
+            Err(error) => refuse(shared, *shard, error),
+        }
+    }
+    admitted
+}
+
+fn refuse(shared: &Arc<Shared>, shard: ShardId, error: OpenError) {
+    match error {
+        OpenError::Quarantined { replica, reason } => {
+            shared.quarantine_shard(GroupId::Shard(shard), replica, &reason);
+        }
+        // What this node knows of meta is older than its disk: it left this node already.
+        OpenError::Removed(replica) => tracing::debug!(%shard, %replica, "replica was removed before"),
+        OpenError::Failed(why) => {
+            shared.failure.report(format!("the replica of {shard} cannot be opened: {why}"))
         }
     }
 }
@@ -115,10 +167,7 @@ async fn open(shared: Arc<Shared>, shard: ShardId, member: Member) {
             shared.shards.put(local.clone());
             shared.tasks.spawn(watch_ownership(shared.clone(), local));
         }
-        // What this node knows of meta is older than its disk: it left this node already.
-        Err(OpenError::Removed(replica)) => tracing::debug!(%shard, %replica, "replica was removed before"),
-        // What is on disk cannot be read: this does not pass.
-        Err(error) => shared.failure.report(format!("the replica of {shard} cannot be opened: {error}")),
+        Err(error) => refuse(&shared, shard, error),
     }
 }
 
@@ -138,9 +187,15 @@ async fn remove_dropped(shared: &Shared, state: &MetaState) {
             remove(shared, GroupId::Shard(local.shard), replica).await;
         }
     }
-    for replica in shared.dir.data.replicas() {
+    let logs = match shared.dir.log.replicas() {
+        Ok(logs) => logs,
+        Err(error) => return shared.failure.report(format!("the raft log cannot be read: {error}")),
+    };
+    let on_disk: BTreeSet<ReplicaId> = shared.dir.data.replicas().into_iter().chain(logs).collect();
+    let meta = shared.meta.group().map(|group| group.replica());
+    for replica in on_disk {
         // Its meta replica is this node's for as long as it runs.
-        if state.was_dropped(replica) && replica != shared.identity.meta_replica {
+        if state.was_dropped(replica) && Some(replica) != meta {
             // The group only matters for a replica that runs.
             remove(shared, GroupId::Meta, replica).await;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{JoinHandle, ThreadId};
@@ -61,6 +61,12 @@ impl LogEngine {
     /// [`Error::Open`], also when another process has it open.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Self::open_with(path, LogOptions::default())
+    }
+
+    /// The folder of the database of the log in `path`, as opposed to its marks.
+    #[must_use]
+    pub fn database_in(path: &Path) -> PathBuf {
+        path.join(DB_FOLDER)
     }
 
     /// [`LogEngine::open`] with other sizes.
