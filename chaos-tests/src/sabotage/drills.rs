@@ -19,7 +19,7 @@ fn appends(seed: u64) -> Plan {
 pub const DRILLS: &[Scenario] = &[
     Scenario {
         name: "lost-quorum",
-        about: "an owner whose quorum sleeps and which dies before it wakes",
+        about: "an owner whose quorum dies and which follows it before it notices",
         needs: &[],
         nodes: 3,
         disk: DiskKind::Folder,
