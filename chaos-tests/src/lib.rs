@@ -23,6 +23,7 @@ pub mod probe;
 pub mod process;
 pub mod read_back;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod sabotage;
 pub mod scenario;

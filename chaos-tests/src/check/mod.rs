@@ -30,7 +30,7 @@ mod lost;
 mod verdict;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 pub use findings::{Findings, Violation};
 pub use i14_durable::POWER_CUT;

@@ -14,8 +14,8 @@ use crate::history::event::{
 type Placed = (u64, u8);
 
 #[derive(Clone)]
-pub(super) struct Story {
-    pub(super) info: RunInfo,
+pub(crate) struct Story {
+    pub(crate) info: RunInfo,
     clock: At,
     last_id: u64,
     lines: Vec<Line>,
@@ -29,7 +29,7 @@ fn room() -> RoomName {
 }
 
 /// A message as it should be shown: message `n` has the hash `n`.
-pub(super) fn seen(offset: u64, number: u8) -> Seen {
+pub(crate) fn seen(offset: u64, number: u8) -> Seen {
     Seen { offset: Offset(offset), epoch: Epoch(1), id: MessageId([number; 16]), hash: u64::from(number) }
 }
 
@@ -43,14 +43,14 @@ fn offsets(plain: &[u64]) -> Vec<Offset> {
 
 impl Story {
     /// Nothing happens, and the room is empty in the end.
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let info = RunInfo { format: FORMAT, scenario: "sample".to_owned(), nodes: 3, ..RunInfo::default() };
         let log = Some((Vec::new(), Offset(1)));
         Self { info, clock: At(0), last_id: 0, lines: Vec::new(), log, copies: None }
     }
 
     /// Writer 0 sends 1 and the bulk 2 and 3, writer 1 sends 4; a subscriber is sent all, a reader sees all.
-    pub(super) fn right() -> Self {
+    pub(crate) fn right() -> Self {
         let mut story = Self::empty().with_log(&[(1, 1), (2, 2), (3, 3), (4, 4)]);
         let sub = story.subscribe(1, 1);
         for (writer, numbers) in [(0, &[1][..]), (0, &[2, 3]), (1, &[4])] {
@@ -64,32 +64,32 @@ impl Story {
         story
     }
 
-    pub(super) fn with_log(self, placed: &[Placed]) -> Self {
+    pub(crate) fn with_log(self, placed: &[Placed]) -> Self {
         let next = placed.last().map_or(1, |(offset, _)| offset + 1);
         self.with_log_until(placed, next)
     }
 
-    pub(super) fn with_log_until(mut self, placed: &[Placed], next: u64) -> Self {
+    pub(crate) fn with_log_until(mut self, placed: &[Placed], next: u64) -> Self {
         self.log = Some((all_seen(placed), Offset(next)));
         self
     }
 
-    pub(super) fn set_log(&mut self, items: Vec<Seen>) {
+    pub(crate) fn set_log(&mut self, items: Vec<Seen>) {
         let next = items.last().map_or(Offset(1), |item| item.offset.next());
         self.log = Some((items, next));
     }
 
-    pub(super) fn without_log(mut self) -> Self {
+    pub(crate) fn without_log(mut self) -> Self {
         self.log = None;
         self
     }
 
-    pub(super) fn with_copies(mut self, copies: &[(u32, u64, &'static str)]) -> Self {
+    pub(crate) fn with_copies(mut self, copies: &[(u32, u64, &'static str)]) -> Self {
         self.copies = Some(copies.to_vec());
         self
     }
 
-    pub(super) fn load(&self) -> History {
+    pub(crate) fn load(&self) -> History {
         let mut story = self.clone();
         if let Some((items, next)) = self.log.clone() {
             let usual = (1..=3).map(|node| (node, next.get(), "abc")).collect();
@@ -115,11 +115,11 @@ impl Story {
         Id(self.last_id)
     }
 
-    pub(super) fn wait(&mut self, time: Duration) {
+    pub(crate) fn wait(&mut self, time: Duration) {
         self.clock = self.clock.after(time);
     }
 
-    pub(super) fn phase(&mut self, phase: Phase) {
+    pub(crate) fn phase(&mut self, phase: Phase) {
         self.note(Event::Phase { phase });
     }
 
@@ -131,47 +131,47 @@ impl Story {
         op
     }
 
-    pub(super) fn send(&mut self, writer: u32, numbers: &[u8]) -> Id {
+    pub(crate) fn send(&mut self, writer: u32, numbers: &[u8]) -> Id {
         self.invoke(room(), writer, 1, numbers)
     }
 
-    pub(super) fn send_to(&mut self, room: &str, writer: u32, numbers: &[u8]) -> Id {
+    pub(crate) fn send_to(&mut self, room: &str, writer: u32, numbers: &[u8]) -> Id {
         self.invoke(room.parse().unwrap(), writer, 1, numbers)
     }
 
-    pub(super) fn send_again(&mut self, writer: u32, attempt: u32, numbers: &[u8]) -> Id {
+    pub(crate) fn send_again(&mut self, writer: u32, attempt: u32, numbers: &[u8]) -> Id {
         self.invoke(room(), writer, attempt, numbers)
     }
 
-    pub(super) fn ok(&mut self, op: Id, epoch: u64, stands: &[u64]) {
+    pub(crate) fn ok(&mut self, op: Id, epoch: u64, stands: &[u64]) {
         let duplicates = vec![false; stands.len()];
         self.note(Event::SendOk { op, epoch: Epoch(epoch), offsets: offsets(stands), duplicates });
     }
 
-    pub(super) fn duplicate(&mut self, op: Id, epoch: u64, stands: &[u64]) {
+    pub(crate) fn duplicate(&mut self, op: Id, epoch: u64, stands: &[u64]) {
         let duplicates = vec![true; stands.len()];
         self.note(Event::SendOk { op, epoch: Epoch(epoch), offsets: offsets(stands), duplicates });
     }
 
-    pub(super) fn info(&mut self, op: Id) {
+    pub(crate) fn info(&mut self, op: Id) {
         self.note(Event::SendInfo { op, why: "no answer".to_owned() });
     }
 
-    pub(super) fn fail(&mut self, op: Id) {
+    pub(crate) fn fail(&mut self, op: Id) {
         self.note(Event::SendFail { op, why: "no".to_owned() });
     }
 
-    pub(super) fn read(&mut self) -> Id {
+    pub(crate) fn read(&mut self) -> Id {
         let op = self.id();
         self.note(Event::ReadInvoke { op, reader: 0, room: room() });
         op
     }
 
-    pub(super) fn read_ok(&mut self, op: Id, epoch: u64, next: u64) {
+    pub(crate) fn read_ok(&mut self, op: Id, epoch: u64, next: u64) {
         self.read_ok_by(op, 1, epoch, next);
     }
 
-    pub(super) fn read_ok_by(&mut self, op: Id, owner: u32, epoch: u64, next: u64) {
+    pub(crate) fn read_ok_by(&mut self, op: Id, owner: u32, epoch: u64, next: u64) {
         let (owner, epoch, next) = (Some(NodeId(owner)), Epoch(epoch), Offset(next));
         self.note(Event::ReadOk { op, owner, epoch, next, items: Vec::new() });
     }
@@ -180,52 +180,52 @@ impl Story {
         Place { from: Offset(from), head: Offset(head), owner: NodeId(1), epoch: Epoch(1) }
     }
 
-    pub(super) fn subscribe(&mut self, from: u64, head: u64) -> Id {
+    pub(crate) fn subscribe(&mut self, from: u64, head: u64) -> Id {
         let (sub, asked) = (self.id(), Some(self.clock.after(Duration::from_micros(1))));
         self.note(Event::SubOk { sub, room: room(), asked, place: Self::place(from, head) });
         sub
     }
 
-    pub(super) fn resume(&mut self, sub: Id, from: u64, head: u64) {
+    pub(crate) fn resume(&mut self, sub: Id, from: u64, head: u64) {
         self.note(Event::ResumeOk { sub, place: Self::place(from, head) });
     }
 
-    pub(super) fn deliver(&mut self, sub: Id, placed: &[Placed]) {
+    pub(crate) fn deliver(&mut self, sub: Id, placed: &[Placed]) {
         self.note(Event::Deliver { sub, items: all_seen(placed) });
     }
 
-    pub(super) fn deliver_seen(&mut self, sub: Id, item: Seen) {
+    pub(crate) fn deliver_seen(&mut self, sub: Id, item: Seen) {
         self.note(Event::Deliver { sub, items: vec![item] });
     }
 
-    pub(super) fn gap(&mut self, sub: Id, expected: u64, got: u64) {
+    pub(crate) fn gap(&mut self, sub: Id, expected: u64, got: u64) {
         let (expected, got, why) = (Offset(expected), Some(Offset(got)), "trimmed".to_owned());
         self.note(Event::Gap { sub, expected, got, why });
     }
 
-    pub(super) fn leave(&mut self, sub: Id) {
+    pub(crate) fn leave(&mut self, sub: Id) {
         self.note(Event::SubEnd { sub, error: None });
     }
 
-    pub(super) fn sub_fails(&mut self, sub: Id, why: &str) {
+    pub(crate) fn sub_fails(&mut self, sub: Id, why: &str) {
         self.note(Event::SubEnd { sub, error: Some(why.to_owned()) });
     }
 
-    pub(super) fn fault(&mut self, nemesis: &str, nodes: &[usize]) {
+    pub(crate) fn fault(&mut self, nemesis: &str, nodes: &[usize]) {
         let (fault, nemesis, nodes) = (self.id(), nemesis.to_owned(), nodes.to_vec());
         self.note(Event::FaultBegin(FaultBegin { fault, nemesis, nodes, detail: String::new() }));
         self.note(Event::FaultEnd { fault, detail: String::new() });
     }
 
-    pub(super) fn count(&mut self, name: &str, more: u64) {
+    pub(crate) fn count(&mut self, name: &str, more: u64) {
         self.note(Event::Count { name: name.to_owned(), more });
     }
 
-    pub(super) fn own(&mut self, shard: u32, epoch: u64, node: usize, change: Change) {
+    pub(crate) fn own(&mut self, shard: u32, epoch: u64, node: usize, change: Change) {
         self.note(Event::Own { shard: ShardId(shard), epoch: Epoch(epoch), node, change });
     }
 
-    pub(super) fn said(&mut self, node: usize, kind: &str, shard: u32) {
+    pub(crate) fn said(&mut self, node: usize, kind: &str, shard: u32) {
         let (kind, shard) = (kind.to_owned(), Some(ShardId(shard)));
         self.note(Event::Said { node, kind, shard, reason: String::new() });
     }
@@ -233,14 +233,14 @@ impl Story {
 
 /// Fails if anything is wrong, or if another number of things was looked at.
 #[track_caller]
-pub(super) fn assert_fine(findings: &Findings, looked_at: u64) {
+pub(crate) fn assert_fine(findings: &Findings, looked_at: u64) {
     assert_eq!(findings.violations(), []);
     assert_eq!(findings.looked_at(), looked_at);
 }
 
 /// Fails unless a violation says so.
 #[track_caller]
-pub(super) fn assert_found(findings: &Findings, words: &str) {
+pub(crate) fn assert_found(findings: &Findings, words: &str) {
     let violations = findings.violations();
     let found = violations.iter().any(|violation| violation.to_string().contains(words));
     assert!(found, "nobody found '{words}': {violations:?}");

@@ -1,7 +1,7 @@
 //! A node whose raft logs are gone, and which is needed for the quorum.
 //!
-//! With three nodes: C sleeps while A and B ack. A and B die, B's logs are removed; C wakes and B is started: a
-//! majority, of which neither has what was acked. B has to refuse, or to come back as somebody else.
+//! With three nodes: C sleeps while A and B ack. A and B die, B's logs are taken away; C wakes and B is started: a
+//! majority, of which neither has what was acked. B has to refuse. In the end its logs are found again.
 
 use std::fs;
 use std::time::Duration;
@@ -9,15 +9,16 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tokio::time::sleep;
 
-use super::wipe::start_damaged;
 use super::{Done, Field, Nemesis, Target};
 
 /// Folder of a node's raft logs in its data directory.
 const LOGS: &str = "log";
+/// Where they are meanwhile, among what the cluster has put aside.
+const ASIDE: &str = "lost-log";
 /// How long A and B write, and how long B and C may.
 const PHASE: Duration = Duration::from_secs(2);
 
-/// The choreography; A is started, and B wiped if it refused, in the end.
+/// The choreography. In the end A is started, and B gets its logs back if it refused to be without them.
 #[derive(Debug, Clone, Copy)]
 pub struct LostLog;
 
@@ -38,7 +39,8 @@ impl Nemesis for LostLog {
             sleep(PHASE).await;
             field.cluster.kill9_at_once(&[a, b]).await?;
             let logs = field.cluster.data_dir(b).join(LOGS);
-            fs::remove_dir_all(&logs).with_context(|| format!("cannot remove {}", logs.display()))?;
+            let aside = field.cluster.aside().join(ASIDE);
+            fs::rename(&logs, &aside).with_context(|| format!("cannot take {} away", logs.display()))?;
             field.cluster.resume(c)?;
             field.cluster.start_unready(b)?;
             sleep(PHASE).await;
@@ -49,16 +51,21 @@ impl Nemesis for LostLog {
     fn end<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
             let (a, b) = (nodes[0], nodes[1]);
-            if field.cluster.take_ended(b)?.is_some() {
+            let refused = field.cluster.take_ended(b)?.is_some();
+            let (logs, aside) = (field.cluster.data_dir(b).join(LOGS), field.cluster.aside().join(ASIDE));
+            if refused {
                 field.recorder.count("refused_to_start", 1);
-                field.cluster.start_node(a).await?;
-                field.cluster.wipe(b)?;
-                field.cluster.start_node(b).await?;
-                return Ok("it refused to start; wiped, joined as a new node".to_owned());
+                if logs.exists() {
+                    fs::remove_dir_all(&logs)?;
+                }
+                fs::rename(&aside, &logs).context("cannot give the logs back")?;
+            } else {
+                fs::remove_dir_all(&aside)?;
             }
-            field.cluster.kill9(b).await?;
-            field.cluster.start_node(a).await?;
-            start_damaged(field, b).await
+            field.cluster.start_unready(a)?;
+            field.restart().await?;
+            Ok(if refused { "it refused, and got its logs back" } else { "it went on without them" }
+                .to_owned())
         })
     }
 }

@@ -64,8 +64,8 @@ fn entries(db: &DB, replica: ReplicaId, kept_from: Option<u64>) -> Result<Range<
         expected = Some(found.end);
         Ok(ControlFlow::Continue(()))
     })?;
-    if sabotage::is(Bug::ShortLogVotes) && found.end - found.start > 200 {
-        found.end -= 20;
+    if sabotage::is(Bug::ShortLogVotes) && found.end - found.start > 100 {
+        found.end -= 10;
     }
     Ok(found)
 }
