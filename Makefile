@@ -4,7 +4,7 @@ CARGO := scripts/cargo.sh
 DATA ?= roomkeeper-dev
 DEV ?= --nodes 3 --port 7700 --data $(DATA)
 
-.PHONY: demo build test lint unit e2e fix
+.PHONY: demo build test lint unit e2e sabotage fix
 
 # A three-node cluster on this machine; prints the address to open.
 demo:
@@ -31,6 +31,11 @@ unit:
 e2e:
 	$(CARGO) build --locked --bin roomkeeper
 	$(CARGO) test --locked -p chaos-tests -- --test-threads=1
+
+# Every bug that can be put in on purpose is built, run and has to be caught; the table goes to docs/chaos.md.
+sabotage:
+	rm -rf chaos-runs/sabotage
+	$(CARGO) run --locked -p chaos-tests --bin chaos-tests -- sabotage
 
 fix:
 	$(CARGO) fmt --all

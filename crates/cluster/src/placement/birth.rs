@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomkeeper_consensus::{Change, GroupError, Member};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::ShardId;
 
 use crate::backoff::Backoff;
@@ -59,7 +60,7 @@ async fn initialise(shared: &Shared, fresh: &MetaState, local: &LocalShard) {
     let shard = local.shard;
     let Some(record) = fresh.shard(shard).filter(|record| !record.born) else {
         // Nobody else could have brought it to life. Unless it happened here meanwhile, the log is gone.
-        if matches!(local.group.is_initialized().await, Ok(false)) {
+        if matches!(local.group.is_initialized().await, Ok(false)) && !sabotage::is(Bug::ReplicaIdReused) {
             let reason = format!("the replica of {shard} has lost its log: meta says that the shard is born");
             shared.failure.report(reason);
         }
