@@ -6,9 +6,12 @@ use std::os::linux::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::statvfs;
 
 use super::shutdown;
-use crate::command::{output, run};
+use crate::command::run;
 use crate::guard::{Guard, Made};
 
 /// The kernel must not write back by itself what nobody synced: the default of 5 s would save most of what a
@@ -122,25 +125,24 @@ impl Image {
     /// # Errors
     /// The system does not say.
     pub fn free(&self) -> Result<u64> {
-        let text = output("stat", ["-f".as_ref(), "-c".as_ref(), "%a %S".as_ref(), self.at.as_os_str()])?;
-        let mut numbers = text.split_whitespace().map(str::parse::<u64>);
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(blocks)), Some(Ok(size))) => Ok(blocks * size),
-            _ => bail!("stat said `{text}` of {}", self.at.display()),
-        }
+        free(&self.at)
     }
 }
 
-/// Writes until there is no room, in smaller and smaller pieces.
+fn free(at: &Path) -> Result<u64> {
+    let about = statvfs(at).with_context(|| format!("cannot ask {} for its room", at.display()))?;
+    Ok(about.blocks_available() * about.fragment_size())
+}
+
+/// Takes blocks until there are none, in smaller and smaller pieces. At once: a full disk is full before anybody
+/// could write much more.
 fn fill(path: &Path) -> Result<()> {
-    let mut file = File::create(path)?;
-    let mut piece = vec![0xFF; 1 << 20];
-    while !piece.is_empty() {
-        match file.write_all(&piece).and_then(|()| file.sync_data()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-                piece.truncate(if piece.len() > 512 { piece.len() / 4 } else { 0 });
-            }
+    let file = File::create(path)?;
+    let (mut end, mut piece) = (0, 64 << 20);
+    while piece >= 512 {
+        match fallocate(&file, FallocateFlags::empty(), end, piece) {
+            Ok(()) => end += piece,
+            Err(Errno::ENOSPC) => piece /= 4,
             Err(error) => return Err(error).with_context(|| format!("cannot fill {}", path.display())),
         }
     }

@@ -1,5 +1,7 @@
 //! Disks without a free block.
 
+use std::fs;
+
 use super::{Done, Field, Nemesis, Target};
 use crate::guard::Guard;
 
@@ -8,13 +10,18 @@ use crate::guard::Guard;
 pub struct DiskFull {
     target: Target,
     fillers: Vec<Guard>,
+    /// Lengths of the nodes' logs at the beginning.
+    logs: Vec<u64>,
 }
+
+/// What the system says of a full disk, and a node that was told so says on.
+const NO_SPACE: &str = "No space left on device";
 
 impl DiskFull {
     /// Of these nodes.
     #[must_use]
     pub const fn new(target: Target) -> Self {
-        Self { target, fillers: Vec::new() }
+        Self { target, fillers: Vec::new(), logs: Vec::new() }
     }
 }
 
@@ -30,6 +37,7 @@ impl Nemesis for DiskFull {
     fn begin<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
             for k in nodes {
+                self.logs.push(fs::metadata(field.cluster.log(*k))?.len());
                 self.fillers.push(field.cluster.disk(*k).image()?.fill()?);
             }
             Ok(String::new())
@@ -38,15 +46,25 @@ impl Nemesis for DiskFull {
 
     fn end<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
+            // A database has room set aside, and may get through the whole fault on it: that shows nothing.
+            let mut noticed = 0;
+            for (k, begun) in nodes.iter().zip(self.logs.drain(..)) {
+                let log = fs::read(field.cluster.log(*k))?;
+                let new = log.get(usize::try_from(begun)?..).unwrap_or_default();
+                noticed += u64::from(String::from_utf8_lossy(new).contains(NO_SPACE));
+            }
+            field.recorder.count("disk_full_noticed", noticed);
             self.fillers.drain(..).try_for_each(Guard::undo)?;
             let ended = field.ended(nodes)?;
             if ended.is_empty() {
-                return Ok("there is room again".to_owned());
+                return Ok(format!("there is room again; noticed by {noticed}"));
             }
             // It had to stay and recover unaided: the count is a gate's.
             field.recorder.count("ended_by_themselves", ended.len() as u64);
             field.restart().await?;
-            Ok(format!("there is room again; {ended:?} had ended by themselves and were started again"))
+            Ok(format!(
+                "there is room again; noticed by {noticed}; {ended:?} had ended by themselves and were started again"
+            ))
         })
     }
 }

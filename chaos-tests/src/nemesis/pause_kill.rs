@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::partition::Shape;
 use super::{Done, Field, Nemesis, Partition, Target};
+use crate::check::POWER_CUT;
 use crate::disk::Disk;
 
 /// How P1 and P2 are taken out.
@@ -86,9 +87,12 @@ impl Nemesis for PauseKill {
             // The seed decides who plays whom.
             let first = rand::RngExt::random_range(&mut field.rng, 0..3);
             let [p1, x, p2] = [nodes[first], nodes[(first + 1) % 3], nodes[(first + 2) % 3]];
+            let mut fault = None;
             self.take_out(field, p1).await?;
             sleep(self.phase).await;
             if matches!(field.cluster.disk(x), Disk::Image(_)) {
+                // A fault within the fault: what was acked until here is judged as durable.
+                fault = Some(field.recorder.fault_begin(POWER_CUT, &[x], "X"));
                 let cut = field.cluster.cut_power(&[x]).await?;
                 field.recorder.count("bytes_dropped", cut.bytes_dropped);
             } else {
@@ -100,6 +104,9 @@ impl Nemesis for PauseKill {
             self.let_in(field).await?;
             self.out = p2_out;
             field.cluster.start_unready(x)?;
+            if let Some(fault) = fault {
+                field.recorder.fault_end(fault, "X starts");
+            }
             sleep(self.phase).await;
             Ok(format!("P1 = {p1}, X = {x}, P2 = {p2}"))
         })

@@ -1,6 +1,7 @@
 //! Power cuts.
 
 use super::{Done, Field, Nemesis, Target};
+use crate::check::POWER_CUT;
 
 /// Cuts the power of nodes at once; it comes back, and they are started, in the end.
 #[derive(Debug, Clone, Copy)]
@@ -8,7 +9,7 @@ pub struct PowerOff(pub Target);
 
 impl Nemesis for PowerOff {
     fn name(&self) -> &'static str {
-        "power_cut"
+        POWER_CUT
     }
 
     fn target(&self) -> Target {

@@ -36,6 +36,11 @@ fn batches(seed: u64) -> Plan {
     Plan { bulk_every: 2, retry_every: 1, ..appends(seed) }
 }
 
+/// Large messages: a database sets tens of MiB aside for its log, and lives on that while a disk is full.
+fn large(seed: u64) -> Plan {
+    Plan { filling: 16_000..=24_000, pause: ms(24), ..appends(seed) }
+}
+
 /// All scenarios of the suite, in its order.
 pub const SUITE: &[Scenario] = &[
     Scenario {
@@ -162,15 +167,15 @@ pub const SUITE: &[Scenario] = &[
         needs: &[Need::PowerCuts, Need::Inject],
         nodes: 3,
         disk: IMAGE,
-        plan: batches,
+        plan: large,
         steps: |_, _| {
             vec![
-                Step::new(DiskFull::new(Target::Owner), ms(4_000)),
-                Step::new(DiskFull::new(Target::Majority), ms(4_000)),
+                Step::new(DiskFull::new(Target::Owner), ms(6_000)),
+                Step::new(DiskFull::new(Target::Majority), ms(6_000)),
                 Step::new(FailingSync::new(Target::Owner), ms(1_000)),
             ]
         },
-        at_least: &[("stopped_on_eio", 1)],
+        at_least: &[("stopped_on_eio", 1), ("disk_full_noticed", 2)],
         at_most: &[("ended_by_themselves", 0)],
     },
     Scenario {
