@@ -75,6 +75,15 @@ impl Cluster {
         Ok(())
     }
 
+    /// Stops a node for good, if it still runs: it is not started again with the others.
+    ///
+    /// # Errors
+    /// As [`Cluster::stop`].
+    pub async fn retire(&mut self, k: usize) -> Result<()> {
+        self.nodes[k].is_retired = true;
+        if self.runs(k) { self.stop(k).await } else { Ok(()) }
+    }
+
     /// How a node ended by itself, if it did; it can be started again then.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! A cluster on this machine, every node a process of its own.
 //!
-//! Here: how it starts, stops and is waited for. [`ask`]: what its nodes say of it. [`hurt`]: what is done to it.
+//! Here: how it starts, stops and is waited for. [`ask`]: what its nodes say of it. [`hurt`]: what is done to it;
+//! [`operator`]: what is done by an operator's commands.
 
 mod ask;
 mod hurt;
+mod operator;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +47,8 @@ struct Node {
     port_retries: u32,
     /// Node 0 of a new cluster founds it; any other joins.
     founds: bool,
+    /// Gone for good: not started again with the others.
+    is_retired: bool,
 }
 
 /// What a cluster is made of.
@@ -127,6 +131,7 @@ impl Cluster {
             process: None,
             port_retries: 0,
             founds: k == 0,
+            is_retired: false,
         });
         self.client = Client::new(ClientConfig::new(self.urls()))?;
         Ok(k)
@@ -225,7 +230,7 @@ impl Cluster {
     /// As [`Cluster::start_node`].
     pub async fn start_all(&mut self) -> Result<()> {
         for k in 0..self.size() {
-            if self.nodes[k].process.is_none() {
+            if self.nodes[k].process.is_none() && !self.nodes[k].is_retired {
                 self.spawn(k)?;
             }
         }

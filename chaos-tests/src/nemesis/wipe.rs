@@ -1,6 +1,7 @@
 //! Data directories that are empty.
 
 use anyhow::{Context, Result};
+use roomkeeper_types::NodeId;
 
 use super::{Done, Field, Nemesis, Target};
 
@@ -20,16 +21,18 @@ impl Nemesis for Wipe {
 
     fn begin<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
-            field.cluster.kill9_at_once(nodes).await?;
-            nodes.iter().try_for_each(|k| field.cluster.wipe(*k))?;
+            let node = *nodes.first().context("no node")?;
+            field.cluster.kill9(node).await?;
+            field.recorder.count("kills", 1);
             Ok(String::new())
         })
     }
 
-    fn end<'a>(&'a mut self, field: &'a mut Field, _: &'a [usize]) -> Done<'a> {
+    fn end<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
-            field.restart().await?;
-            Ok("joined again".to_owned())
+            let node = *nodes.first().context("no node")?;
+            let old = start_wiped(field, node).await?;
+            Ok(format!("joined again; {old} removed"))
         })
     }
 }
@@ -43,7 +46,15 @@ pub(super) async fn start_damaged(field: &mut Field, node: usize) -> Result<Stri
         return Err(error.context("a node with damaged data neither serves nor stops"));
     }
     field.recorder.count("refused_to_start", 1);
+    let old = start_wiped(field, node).await?;
+    Ok(format!("refused to start; wiped, joined as a new node, {old} removed"))
+}
+
+/// Empties a dead node's disk, lets it join as a new node and removes the old one, as an operator does.
+async fn start_wiped(field: &mut Field, node: usize) -> Result<NodeId> {
+    let old = field.cluster.node_id(node).await?;
     field.cluster.wipe(node)?;
     field.cluster.start_node(node).await.context("cannot join after it was wiped")?;
-    Ok("refused to start; wiped, joined as a new node".to_owned())
+    field.cluster.remove_node(old, true).await?;
+    Ok(old)
 }

@@ -8,8 +8,8 @@ use crate::disk::DiskKind;
 use crate::disk::wreck::{Damage, Part};
 use crate::machine::Need;
 use crate::nemesis::{
-    Corrupt, DiskFull, Drain, FailingSync, FrozenDisk, Kill, Means, OldCopy, Partition, Pause, PauseKill,
-    PowerOff, ReconnectStorm, Shape, SlowDisk, SlowSubscribers, Target, Wipe,
+    Corrupt, DiskFull, Drain, FailingSync, FrozenDisk, JoinAndLeave, Kill, Means, OldCopy, Partition, Pause,
+    PauseKill, PowerOff, ReconnectStorm, Replace, Shape, SlowDisk, SlowSubscribers, Target, Wipe,
 };
 use crate::workload::Plan;
 
@@ -217,6 +217,23 @@ pub const SUITE: &[Scenario] = &[
             ]
         },
         at_least: &[("faults.corrupt", 3), ("faults.kill", 3)],
+        at_most: &[],
+    },
+    Scenario {
+        name: "membership",
+        about: "A10: a node joins and leaves, an owner dies for good and is replaced, a kill in between",
+        needs: &[],
+        nodes: 3,
+        disk: DiskKind::Folder,
+        plan: appends,
+        steps: |_, _| {
+            vec![
+                Step::new(JoinAndLeave::default(), ms(3_000)),
+                Step::new(Kill(Target::One), ms(500)),
+                Step::new(Replace(Target::Owner), ms(1_000)),
+            ]
+        },
+        at_least: &[("membership_changes", 4)],
         at_most: &[],
     },
     Scenario {

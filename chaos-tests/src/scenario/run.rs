@@ -22,13 +22,13 @@ use crate::workload::Workload;
 const SOME: u64 = 10;
 /// How long a room may take to serve again after a fault. What is promised after the healing is less, and judged
 /// by I21.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
+const RECOVERY_LIMIT: Duration = Duration::from_secs(20);
 /// Between two faults.
 const REST: Duration = Duration::from_millis(500);
 /// Load after everything is undone.
 const AFTER: Duration = Duration::from_secs(2);
 /// For operations under way to end, and subscribers to reach the heads.
-const FINISH_LIMIT: Duration = Duration::from_secs(120);
+const FINISH_LIMIT: Duration = Duration::from_secs(75);
 /// How long an operation may take: the load's own deadline, which has to outlast the longest fault.
 const OP_LIMIT: Duration = Duration::from_secs(61);
 
@@ -98,9 +98,11 @@ pub async fn run(scenario: &Scenario, options: &Options, machine: &Machine) -> R
     let mut field = Field { cluster, rng, rooms: plan.rooms.clone(), recorder };
     let mut trouble = Vec::new();
     if let Err(error) = faults(scenario, options.duration, &mut field, &load, machine).await {
+        field.say(format!("TROUBLE: {error:#}"));
         trouble.push(format!("{error:#}"));
         // What was acked can be judged nevertheless, if the nodes come back.
         if let Err(error) = come_back(&mut field).await {
+            field.say(format!("TROUBLE: {error:#}"));
             trouble.push(format!("{error:#}"));
         }
     }

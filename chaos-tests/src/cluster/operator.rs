@@ -1,0 +1,70 @@
+//! What an operator does to the cluster, by the commands an operator has.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use roomkeeper_types::NodeId;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::Cluster;
+use crate::binary;
+use crate::guard::{marker, processes::MARKER};
+
+/// How long moving everything off a node may take.
+const DRAIN_LIMIT: Duration = Duration::from_secs(90);
+const REMOVE_LIMIT: Duration = Duration::from_secs(20);
+
+impl Cluster {
+    /// What the cluster calls node `k`: of several that ever had its address, the newest.
+    ///
+    /// # Errors
+    /// No other node answers, or none knows it.
+    pub async fn node_id(&self, k: usize) -> Result<NodeId> {
+        let (mut newest, url) = (None, self.url(k));
+        for asked in (0..self.size()).filter(|asked| self.runs(*asked)) {
+            let Ok(map) = self.map(asked).await else { continue };
+            newest = map.nodes.iter().filter(|node| node.url == url).map(|node| node.node).max().max(newest);
+        }
+        newest.with_context(|| format!("no node knows node {k}"))
+    }
+
+    /// Moves everything off a running node: `roomkeeper node drain --wait`.
+    ///
+    /// # Errors
+    /// It is refused, or takes too long.
+    pub async fn drain_node(&self, node: NodeId) -> Result<()> {
+        self.command(&["node", "drain", &node.0.to_string(), "--wait"], DRAIN_LIMIT).await
+    }
+
+    /// Takes a node out of the cluster for good: `roomkeeper node remove`. `force` gives up what it still holds.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub async fn remove_node(&self, node: NodeId, force: bool) -> Result<()> {
+        let (node, mut args) = (node.0.to_string(), vec!["node", "remove"]);
+        args.push(&node);
+        args.extend(force.then_some("--force"));
+        self.command(&args, REMOVE_LIMIT).await
+    }
+
+    async fn command(&self, args: &[&str], limit: Duration) -> Result<()> {
+        let running = (0..self.size()).filter(|k| self.runs(*k)).map(|k| self.url(k));
+        let mut command = Command::new(binary::roomkeeper()?);
+        command.args(args).arg(format!("--url={}", running.collect::<Vec<_>>().join(",")));
+        command.env(MARKER, marker()?).stdin(Stdio::null()).kill_on_drop(true);
+        let shown = format!("roomkeeper {}", args.join(" "));
+        let output = timeout(limit, command.output());
+        let output = output.await.with_context(|| format!("`{shown}` takes longer than {limit:?}"))??;
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        ensure!(
+            output.status.success(),
+            "`{shown}`: {}: {} {}",
+            output.status,
+            said(&output.stdout),
+            said(&output.stderr)
+        );
+        Ok(())
+    }
+}
