@@ -26,8 +26,10 @@ pub async fn read_back(recorder: &Recorder, client: &Client, rooms: &[RoomName])
     let map = client.cluster_map().await?;
     let shards = u32::try_from(map.shards.len()).ok().and_then(ShardCount::new);
     let urls: HashMap<NodeId, String> = map.nodes.into_iter().map(|node| (node.node, node.url)).collect();
+    // One end for all rooms: the load is over for all of them.
+    let end = Instant::now() + CONVERGE_LIMIT;
     for room in rooms {
-        let read = read_room(recorder, client, &urls, shards, room).await;
+        let read = read_room(recorder, client, &urls, shards, room, end).await;
         read.with_context(|| format!("cannot read room {room} back"))?;
     }
     Ok(())
@@ -39,6 +41,7 @@ async fn read_room(
     urls: &HashMap<NodeId, String>,
     shards: Option<ShardCount>,
     room: &RoomName,
+    end: Instant,
 ) -> Result<()> {
     let info = client.room_info(room).await?;
     let handle = client.room(room.clone());
@@ -51,7 +54,7 @@ async fn read_room(
         recorder.record(Event::FinalItems { room: room.clone(), items });
     }
     let replicas: Vec<NodeId> = info.replicas.iter().map(|replica| replica.node).collect();
-    for copy in converge(client, urls, room, &replicas, info.next).await {
+    for copy in converge(client, urls, room, &replicas, info.next, end).await {
         let LocalCopy { node, next, hash } = copy;
         recorder.record(Event::FinalCopy { room: room.clone(), node, next, hash });
     }
@@ -68,8 +71,8 @@ async fn converge(
     room: &RoomName,
     replicas: &[NodeId],
     next: Offset,
+    end: Instant,
 ) -> Vec<LocalCopy> {
-    let end = Instant::now() + CONVERGE_LIMIT;
     loop {
         let mut copies = Vec::new();
         for node in replicas {

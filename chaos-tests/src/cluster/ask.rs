@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use roomkeeper_client::{ClusterMap, ShardEntry};
 use roomkeeper_types::{Epoch, NodeId, RoomName, ShardCount, ShardId};
 use tokio::time::{Instant, sleep};
@@ -49,9 +49,20 @@ impl Cluster {
         Ok(shard.replicas.iter().filter_map(|replica| self.index_of(&map, replica.node)).collect())
     }
 
+    /// Nodes and shards, as the first node sees them that runs and answers.
+    async fn any_map(&self) -> Result<ClusterMap> {
+        let mut trouble = None;
+        for k in (0..self.size()).filter(|k| self.runs(*k)) {
+            match self.map(k).await {
+                Ok(map) => return Ok(map),
+                Err(error) => trouble = Some(error),
+            }
+        }
+        Err(trouble.unwrap_or_else(|| anyhow!("no node runs")))
+    }
+
     async fn shard_of(&self, room: &RoomName) -> Result<(ClusterMap, ShardEntry)> {
-        let asked = (0..self.size()).find(|k| self.runs(*k)).context("no node runs")?;
-        let map = self.map(asked).await?;
+        let map = self.any_map().await?;
         let count = u32::try_from(map.shards.len()).ok().and_then(ShardCount::new);
         let shard = room.hash_shard(count.context("the map has no shards")?);
         let entry = map.shards.iter().find(|entry| entry.shard == shard).cloned();

@@ -1,8 +1,9 @@
 //! Disks without a free block.
 
 use std::fs;
+use std::time::Duration;
 
-use super::{Done, Field, Nemesis, Target};
+use super::{Done, ENDED, Field, Nemesis, Target};
 use crate::guard::Guard;
 
 /// Fills the disks of nodes; frees them in the end. Nodes have to recover by themselves then.
@@ -13,6 +14,9 @@ pub struct DiskFull {
     /// Lengths of the nodes' logs at the beginning.
     logs: Vec<u64>,
 }
+
+/// A node that does not survive its full disk has ended by then.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the system says of a full disk, and a node that was told so says on.
 const NO_SPACE: &str = "No space left on device";
@@ -55,16 +59,13 @@ impl Nemesis for DiskFull {
             }
             field.recorder.count("disk_full_noticed", noticed);
             self.fillers.drain(..).try_for_each(Guard::undo)?;
-            let ended = field.ended(nodes)?;
-            if ended.is_empty() {
-                return Ok(format!("there is room again; noticed by {noticed}"));
+            // It should have stayed; what stops because of the fault does so within a moment.
+            if field.ended_within(nodes, STOP_WITHIN).await?.is_some() {
+                field.recorder.count(ENDED, 1);
+                field.restart().await?;
+                return Ok(format!("noticed by {noticed}; there is room again; a node had ended by itself"));
             }
-            // It had to stay and recover unaided: the count is a gate's.
-            field.recorder.count("ended_by_themselves", ended.len() as u64);
-            field.restart().await?;
-            Ok(format!(
-                "there is room again; noticed by {noticed}; {ended:?} had ended by themselves and were started again"
-            ))
+            Ok(format!("noticed by {noticed}; there is room again"))
         })
     }
 }

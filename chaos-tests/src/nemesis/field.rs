@@ -9,6 +9,10 @@ use tokio::time::sleep;
 
 use crate::cluster::Cluster;
 use crate::history::Recorder;
+use crate::process::log_tail;
+
+/// Count of nodes that ended though nothing entitled them to.
+pub const ENDED: &str = "ended_by_themselves";
 
 const POLL: Duration = Duration::from_millis(10);
 
@@ -29,6 +33,24 @@ impl Field {
     /// Tells whoever watches the run what is done.
     pub fn say(&self, what: impl AsRef<str>) {
         println!("  {:>10}  {}", self.recorder.now().to_string(), what.as_ref().trim_end());
+    }
+
+    /// Starts the nodes again that have ended by themselves where no fault entitled them to, and counts them as
+    /// `ended_by_themselves`.
+    ///
+    /// # Errors
+    /// As [`Field::restart`].
+    pub async fn revive(&mut self) -> Result<()> {
+        let all: Vec<usize> = (0..self.cluster.size()).collect();
+        let ended = self.ended(&all)?;
+        for k in &ended {
+            self.say(format!(
+                "node {k} had ended by itself; its log ends:\n{}",
+                log_tail(self.cluster.log(*k), 5)
+            ));
+            self.recorder.count(ENDED, 1);
+        }
+        if ended.is_empty() { Ok(()) } else { self.restart().await }
     }
 
     /// Starts the nodes again that do not run, and waits until all are ready.

@@ -31,7 +31,7 @@ pub use corrupt::Corrupt;
 pub use disk_full::DiskFull;
 pub use drain::Drain;
 pub use eio::FailingSync;
-pub use field::Field;
+pub use field::{ENDED, Field};
 pub use kill::Kill;
 pub use lost_log::LostLog;
 pub use lost_quorum::LostQuorum;

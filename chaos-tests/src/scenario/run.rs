@@ -14,7 +14,7 @@ use crate::check::{Class, Verdict};
 use crate::cluster::Cluster;
 use crate::history::{Gate, Phase, RunInfo};
 use crate::machine::Machine;
-use crate::nemesis::{Attack, Field};
+use crate::nemesis::{Attack, ENDED, Field};
 use crate::run::Run;
 use crate::workload::Workload;
 
@@ -27,6 +27,7 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_millis(500);
 /// Load after everything is undone.
 const AFTER: Duration = Duration::from_secs(2);
+const COME_BACK_TRIES: u32 = 3;
 /// For operations under way to end, and subscribers to reach the heads.
 const FINISH_LIMIT: Duration = Duration::from_secs(75);
 /// How long an operation may take: the load's own deadline, which has to outlast the longest fault.
@@ -113,7 +114,7 @@ pub async fn run(scenario: &Scenario, options: &Options, machine: &Machine) -> R
     }
     let logs = keep_logs(&field.cluster, out)?;
     let verdict = run.judge(field.cluster.client(), &plan.rooms, &logs).await?;
-    for (name, most) in scenario.at_most {
+    for (name, most) in scenario.at_most.iter().chain(&[(ENDED, 0)]) {
         let had = verdict.count(name);
         if had > *most {
             trouble.push(format!("{had} {name}, at most {most} are promised"));
@@ -154,7 +155,7 @@ async fn faults(
             sleep(step.hold).await;
             attack.end(field).await?;
             load.more_acks(SOME, RECOVERY_LIMIT).await.with_context(|| format!("after {name}"))?;
-            field.cluster.see_that_all_run().await.with_context(|| format!("after {name}"))?;
+            field.revive().await.with_context(|| format!("after {name}"))?;
             sleep(REST).await;
             if duration.is_some_and(|duration| begun.elapsed() >= duration) {
                 break;
@@ -172,12 +173,21 @@ async fn faults(
 
 /// After a run that broke off: paused nodes go on, dead ones start.
 async fn come_back(field: &mut Field) -> Result<()> {
-    for k in 0..field.cluster.size() {
-        if field.cluster.take_ended(k)?.is_none() && field.cluster.runs(k) {
-            field.cluster.resume(k)?;
+    let mut tries = 1;
+    loop {
+        for k in 0..field.cluster.size() {
+            if field.cluster.take_ended(k)?.is_none() && field.cluster.runs(k) {
+                field.cluster.resume(k)?;
+            }
         }
+        match field.restart().await {
+            Ok(()) => return Ok(()),
+            // A node may have been about to end just now.
+            Err(error) if tries < COME_BACK_TRIES => field.say(format!("try {tries}: {error:#}")),
+            Err(error) => return Err(error.context("after the run broke off")),
+        }
+        tries += 1;
     }
-    field.restart().await.context("after the run broke off")
 }
 
 /// Copies the nodes' logs.
