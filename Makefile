@@ -2,9 +2,10 @@
 # ~/.cache/roomkeeper (scripts/cargo.sh); plain cargo works too and compiles RocksDB itself.
 CARGO := scripts/cargo.sh
 DATA ?= roomkeeper-dev
+CHAOS := $(CARGO) run --locked -p chaos-tests --bin chaos-tests --
 DEV ?= --nodes 3 --port 7700 --data $(DATA)
 
-.PHONY: demo build test lint unit e2e sabotage fix
+.PHONY: demo build test lint unit e2e chaos soak timing sabotage fix
 
 # A three-node cluster on this machine; prints the address to open.
 demo:
@@ -31,6 +32,25 @@ unit:
 e2e:
 	$(CARGO) build --locked --bin roomkeeper
 	$(CARGO) test --locked -p chaos-tests -- --test-threads=1
+	rm -rf chaos-runs/short
+	$(CHAOS) suite --short --out chaos-runs/short
+
+# Every scenario, once: about eight minutes. Needs root for partitions, power cuts and disk faults; skips them without.
+chaos:
+	$(CARGO) build --locked --bin roomkeeper
+	rm -rf chaos-runs/suite
+	$(CHAOS) suite --out chaos-runs/suite
+
+# Faults at random for as long as asked: make soak DURATION=60m
+DURATION ?= 60m
+soak:
+	$(CARGO) build --locked --bin roomkeeper
+	$(CHAOS) soak --duration $(DURATION)
+
+# How long clients wait, in a release build: about fifteen minutes.
+timing:
+	$(CARGO) build --locked --release --bin roomkeeper
+	$(CARGO) run --locked --release -p chaos-tests --bin chaos-tests -- timing
 
 # Every bug that can be put in on purpose is built, run and has to be caught; the table goes to docs/chaos.md.
 sabotage:

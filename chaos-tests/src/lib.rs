@@ -7,6 +7,7 @@
 //! speaks HTTP and WebSocket frame by frame, for tests of the contract itself. [`workload`] writes and reads
 //! through the real client and notes everything in a [`history`], [`read_back`] what the cluster holds in the end,
 //! and [`check`] judges that; [`run`] is one run of all of it, [`replay`] judges an old one again.
+//! A [`nemesis`] is one fault; a [`scenario`] a schedule of them under load; [`timing`] measures how long clients wait.
 
 pub mod binary;
 pub mod check;
