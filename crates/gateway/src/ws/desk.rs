@@ -39,7 +39,7 @@ where
         let flow = tokio::select! {
             // In this order: a busy socket need not look at the others, as that is done with each command.
             biased;
-            input = inbox.next() => match input {
+            input = inbox.next(), if lane.takes_commands() => match input {
                 Input::Command(command, ticket) => match for_room(command, Some(lane.room())) {
                     Aim::Room(_, command) => lane.handle(command, ticket).await,
                     Aim::Socket(command) => {

@@ -68,6 +68,26 @@ async fn publish_sent_after_the_room_has_moved_is_still_answered() {
     assert_eq!(ended.0, Some(4300));
 }
 
+/// A client that does not listen is not served by its former owner for ever.
+#[tokio::test]
+async fn socket_of_a_room_that_has_moved_is_closed_under_load_too() {
+    let (cluster, first, second) = two_nodes().await;
+    let mut socket = first.room("a").await;
+    cluster.set_owner(cluster.shard_of("a"), Some(second.id()));
+    let mut acked = 0;
+    let ended = loop {
+        match socket.try_publish(json!("x")).await {
+            Ok(offset) => {
+                acked += 1;
+                assert_eq!(offset, acked);
+            }
+            Err(ended) => break ended,
+        }
+    };
+    assert_eq!(ended.0, Some(4300));
+    assert!(acked > 0);
+}
+
 #[tokio::test]
 async fn publishes_under_way_without_a_new_owner_are_each_answered_unknown() {
     let (cluster, first, second) = two_nodes().await;

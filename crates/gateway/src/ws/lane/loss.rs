@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_millis(50);
 
 impl Lane {
     /// The seat is gone, a publish was refused or ended unknown: tells the client where to go on, and hands what
-    /// is under way to the next owner, or answers it.
+    /// is under way to the next owner, or answers it. [`Flow::End`]: the socket is to be closed.
     pub(super) async fn lose(&mut self) -> Flow {
         let Some(mut seat) = self.seat.take() else { return Flow::On };
         let deadline = Instant::now() + LAST_WORD;
@@ -58,7 +58,7 @@ impl Lane {
         seat.abandon().await;
         if self.conn.single {
             if !resend {
-                return self.close();
+                return Flow::End;
             }
             self.leaving.get_or_insert(Instant::now() + LINGER);
         }

@@ -111,8 +111,9 @@ impl Lane {
     /// under way, everything else is answered.
     pub(crate) async fn handle(&mut self, command: Command, ticket: Ticket) -> Flow {
         if self.is_over() && Box::pin(self.lose()).await == Flow::End {
+            // Before the close frame.
             ticket.answer(Err(failure::no_owner()));
-            return Flow::End;
+            return self.close();
         }
         match command {
             Command::Publish(publish) => self.publish(publish, ticket).await,
@@ -121,7 +122,13 @@ impl Lane {
             Command::Leave(_) => Box::pin(self.leave(ticket)).await,
             other => Box::pin(self.ask(other, ticket)).await,
         }
-        if self.is_over() { Box::pin(self.lose()).await } else { Flow::On }
+        if self.is_over() { self.let_go().await } else { Flow::On }
+    }
+
+    /// Whether a room socket still takes commands. One whose room has moved does for a moment only, lest a client
+    /// that does not listen stays for ever.
+    pub(crate) fn takes_commands(&self) -> bool {
+        self.leaving.is_none_or(|until| Instant::now() < until)
     }
 
     /// Whether the seat is to be given up: it is lost, or a publish was refused or ended unknown.
@@ -176,7 +183,15 @@ impl Lane {
                 return Flow::On;
             }
         }
-        Box::pin(self.lose()).await
+        self.let_go().await
+    }
+
+    /// Gives the seat up, and ends the socket where nothing is left to do.
+    async fn let_go(&mut self) -> Flow {
+        match Box::pin(self.lose()).await {
+            Flow::On => Flow::On,
+            Flow::End => self.close(),
+        }
     }
 
     /// Waits for the outcomes that are under way, `longest` at most; what is not there by then is unknown.

@@ -93,6 +93,21 @@ impl Client {
         self.ok("publish", fields).await["offsets"][0].as_u64().unwrap()
     }
 
+    /// Publishes one message to a room socket's room, or hears how the socket ended.
+    pub(crate) async fn try_publish(&mut self, data: Value) -> Result<u64, Ended> {
+        self.next += 1;
+        let fields = json!({ "messages": [{ "id": super::uuid(), "data": data }] });
+        let frame = json!({ "id": self.next, "publish": fields }).to_string();
+        // A socket that was closed still has its close frame to read.
+        drop(self.socket.send(Message::text(frame)).await);
+        loop {
+            if let Some(reply) = self.replies.pop_front() {
+                return Ok(outcome(reply).unwrap()["offsets"][0].as_u64().unwrap());
+            }
+            self.read().await?;
+        }
+    }
+
     /// Publishes 1 to `count` to a new room, all on their way at once, and sees each answered with its offset.
     pub(crate) async fn pipeline(&mut self, room: Option<&str>, count: u64) {
         let mut sent = VecDeque::new();
