@@ -6,6 +6,7 @@
 mod ask;
 mod hurt;
 mod operator;
+mod setup;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,11 +15,13 @@ use anyhow::{Context, Result, bail, ensure};
 use roomkeeper_client::{Client, ClientConfig};
 use tokio::time::{Instant, sleep};
 
-use crate::disk::{Disk, DiskKind};
+use crate::disk::Disk;
 use crate::net::{Bridged, Net};
 use crate::ports::{Addresses, Reserved};
 use crate::process::{Launch, Process, log_tail};
 use crate::scratch::Scratch;
+
+pub use setup::Setup;
 
 /// How long nodes may take to be ready. A debug build on a busy machine needs a few seconds.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -49,25 +52,6 @@ struct Node {
     founds: bool,
     /// Gone for good: not started again with the others.
     is_retired: bool,
-}
-
-/// What a cluster is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setup {
-    /// Nodes to start with.
-    pub size: usize,
-    /// Whether every node gets a network namespace of its own.
-    pub bridged: bool,
-    /// What each node keeps its data on.
-    pub disk: DiskKind,
-}
-
-impl Setup {
-    /// On loopback and in plain folders: no root needed.
-    #[must_use]
-    pub const fn plain(size: usize) -> Self {
-        Self { size, bridged: false, disk: DiskKind::Folder }
-    }
 }
 
 /// Nodes 0, 1, 2, … on one machine. Dropping it kills them; a failing test shows the ends of their logs.

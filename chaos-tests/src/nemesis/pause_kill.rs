@@ -1,13 +1,14 @@
 //! The choreography that split NATS JetStream (jepsen-io/nats, nats-server #7567).
 //!
-//! With three nodes P1, X, P2: P1 sleeps while X and P2 ack. X loses its power, P2 falls asleep; P1 wakes and X comes
-//! back: a majority, of which only X has seen what was acked meanwhile, and X has lost whatever it had not
-//! synced. In the end P2 wakes. Whoever acked before a majority had synced has lost messages now, or has two
+//! The nodes are P1, X and P2; of three, one each, of five, X is one. P1 sleeps while X and P2 ack. X loses its power, P2
+//! falls asleep; P1 wakes and X comes back: a majority, of which only X has seen what was acked meanwhile, and X
+//! has lost whatever it had not synced. In the end P2 wakes. Whoever acked before a majority had synced has lost messages now, or has two
 //! histories.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use rand::seq::SliceRandom;
 use tokio::time::sleep;
 
 use super::partition::Shape;
@@ -33,10 +34,10 @@ pub struct PauseKill {
     out: Option<Out>,
 }
 
-/// A node that is out.
+/// Nodes that are out.
 #[derive(Debug)]
 struct Out {
-    node: usize,
+    nodes: Vec<usize>,
     partition: Option<Partition>,
 }
 
@@ -47,24 +48,24 @@ impl PauseKill {
         Self { means, phase, out: None }
     }
 
-    async fn take_out(&mut self, field: &mut Field, node: usize) -> Result<()> {
+    async fn take_out(&mut self, field: &mut Field, nodes: Vec<usize>) -> Result<()> {
         let mut partition = None;
         match self.means {
-            Means::Pause => field.cluster.pause(node)?,
+            Means::Pause => nodes.iter().try_for_each(|k| field.cluster.pause(*k))?,
             Means::Partition => {
-                let cut = partition.insert(Partition::new(Target::Node(node), Shape::Isolate));
-                cut.begin(field, &[node]).await?;
+                let cut = partition.insert(Partition::new(Target::All, Shape::Isolate));
+                cut.begin(field, &nodes).await?;
             }
         }
-        self.out = Some(Out { node, partition });
+        self.out = Some(Out { nodes, partition });
         Ok(())
     }
 
     async fn let_in(&mut self, field: &mut Field) -> Result<()> {
-        let Some(Out { node, partition }) = self.out.take() else { return Ok(()) };
+        let Some(Out { nodes, partition }) = self.out.take() else { return Ok(()) };
         match partition {
-            None => field.cluster.resume(node),
-            Some(mut cut) => cut.end(field, &[node]).await.map(drop),
+            None => nodes.iter().try_for_each(|k| field.cluster.resume(*k)),
+            Some(mut cut) => cut.end(field, &nodes).await.map(drop),
         }
     }
 }
@@ -83,10 +84,15 @@ impl Nemesis for PauseKill {
 
     fn begin<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
-            ensure!(nodes.len() == 3, "the choreography is for three nodes");
+            ensure!(nodes.len() >= 3, "the choreography is for three nodes or more");
             // The seed decides who plays whom.
-            let first = rand::RngExt::random_range(&mut field.rng, 0..3);
-            let [p1, x, p2] = [nodes[first], nodes[(first + 1) % 3], nodes[(first + 2) % 3]];
+            let mut nodes = nodes.to_vec();
+            nodes.shuffle(&mut field.rng);
+            let minority = (nodes.len() - 1) / 2;
+            let p2 = nodes.split_off(minority + 1);
+            let x = nodes.remove(minority);
+            let p1 = nodes;
+            let roles = format!("P1 = {p1:?}, X = {x}, P2 = {p2:?}");
             let mut fault = None;
             self.take_out(field, p1).await?;
             sleep(self.phase).await;
@@ -108,7 +114,7 @@ impl Nemesis for PauseKill {
                 field.recorder.fault_end(fault, "X starts");
             }
             sleep(self.phase).await;
-            Ok(format!("P1 = {p1}, X = {x}, P2 = {p2}"))
+            Ok(roles)
         })
     }
 
