@@ -116,14 +116,16 @@ fn judge(out: &Path, code: Option<i32>) -> Result<Caught> {
     }
     let verdict = replay(out).with_context(|| format!("the run in {} left no history", out.display()))?;
     let broken: Vec<&'static str> = verdict.broken().map(|judged| judged.invariant.id).collect();
-    let first = verdict.broken().filter_map(|judged| judged.findings.violations().first()).next();
+    let violations: Vec<_> = verdict.broken().flat_map(|judged| judged.findings.violations()).collect();
+    let after = violations.iter().filter_map(|violation| violation.at).min();
+    let first = violations.first();
     Ok(match code {
         Some(0) => Caught::No,
         Some(code) if code == i32::from(Class::Empty.exit_code()) => Caught::Empty(verdict.empty.join("; ")),
         Some(1) => Caught::NoVerdict,
         None => Caught::Hung,
         Some(_) if broken.is_empty() => Caught::Trouble,
-        Some(_) => Caught::By { broken, first: first.map(ToString::to_string).unwrap_or_default() },
+        Some(_) => Caught::By { broken, after, first: first.map(ToString::to_string).unwrap_or_default() },
     })
 }
 

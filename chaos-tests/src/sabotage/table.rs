@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use roomkeeper_sabotage::Bug;
 
+use crate::history::At;
+
 /// A run.
 #[derive(Debug, Clone)]
 pub struct Line {
@@ -29,7 +31,9 @@ pub enum Caught {
     By {
         /// Their ids.
         broken: Vec<&'static str>,
-        /// The first violation.
+        /// When the first violation showed, by the history's clock.
+        after: Option<At>,
+        /// A violation.
         first: String,
     },
     /// No invariant is broken, but a node did not come back or a count is too large.
@@ -60,7 +64,10 @@ impl fmt::Display for Caught {
         match self {
             Self::No => f.write_str("nothing"),
             Self::Empty(why) => write!(f, "nothing, the run is empty: {why}"),
-            Self::By { broken, .. } => f.write_str(&broken.join(" ")),
+            Self::By { broken, after, .. } => {
+                f.write_str(&broken.join(" "))?;
+                after.map_or(Ok(()), |after| write!(f, ", after {after}"))
+            }
             Self::Trouble => f.write_str("liveness: nodes do not come back"),
             Self::NoVerdict => f.write_str("liveness: the rooms cannot be read any more"),
             Self::Hung => f.write_str("liveness: the run does not end"),
@@ -103,7 +110,11 @@ mod tests {
     }
 
     fn by_i1() -> Caught {
-        Caught::By { broken: vec!["I1", "I5"], first: "room r-0: lost".to_owned() }
+        Caught::By {
+            broken: vec!["I1", "I5"],
+            after: Some(At(2_500_000)),
+            first: "room r-0: lost".to_owned(),
+        }
     }
 
     #[test]
@@ -126,6 +137,9 @@ mod tests {
     #[test]
     fn table_names_bug_scenario_and_checks() {
         let text = table(&[line(Some(Bug::PartialBulk), by_i1())]);
-        assert!(text.ends_with("the last one is not stored. | kills | I1 I5 | 20 s |\n"), "{text}");
+        assert!(
+            text.ends_with("the last one is not stored. | kills | I1 I5, after 2.500 s | 20 s |\n"),
+            "{text}"
+        );
     }
 }
