@@ -16,15 +16,19 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use roomkeeper_sabotage::{Bug, VARIABLE};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::check::Class;
 use crate::replay::replay;
 
-/// A run that takes longer hangs, and is killed.
-const RUN_LIMIT: Duration = Duration::from_secs(240);
+/// A run that takes longer hangs, and is told to stop.
+const RUN_LIMIT: Duration = Duration::from_secs(150);
+/// For a run that was told to stop to clean up after itself.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// The scenario that should bring a bug out.
 #[must_use]
@@ -89,12 +93,15 @@ async fn run(options: &Options, scenario: &'static str, bug: Option<Bug>) -> Res
         command.env(VARIABLE, bug.name());
     }
     let begun = Instant::now();
-    let ended = timeout(RUN_LIMIT, command.status()).await;
-    let took = begun.elapsed();
-    let code = match ended {
-        Ok(status) => status.context("cannot run a scenario")?.code(),
-        Err(_) => None,
+    let mut child = command.spawn().context("cannot run a scenario")?;
+    let code = match timeout(RUN_LIMIT, child.wait()).await {
+        Ok(status) => status.context("cannot wait for a scenario")?.code(),
+        Err(_) => {
+            stop(&mut child).await?;
+            None
+        }
     };
+    let took = begun.elapsed();
     let caught = judge(&out, code)?;
     if bug.is_some() && !matches!(caught, Caught::Skipped) {
         ensure!(
@@ -106,6 +113,17 @@ async fn run(options: &Options, scenario: &'static str, bug: Option<Bug>) -> Res
     let line = Line { bug, scenario, caught, took };
     println!("{line}\n");
     Ok(line)
+}
+
+/// Lets a run undo what it made on this machine, then kills it.
+async fn stop(child: &mut Child) -> Result<()> {
+    if let Some(pid) = child.id() {
+        kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM).context("cannot stop a run")?;
+    }
+    if timeout(STOP_LIMIT, child.wait()).await.is_err() {
+        child.kill().await.context("cannot kill a run")?;
+    }
+    Ok(())
 }
 
 /// By what a run was caught, if it was.
