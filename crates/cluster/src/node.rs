@@ -19,7 +19,7 @@ use crate::map::ClusterMap;
 use crate::meta::NodeSpec;
 use crate::meta::client::Meta;
 use crate::peer::Fact;
-use crate::pings::{PingThread, Pings};
+use crate::pings::{Cause, PingThread, Pings};
 use crate::quarantine::Quarantine;
 use crate::router::{Announcer, Known, Owner, Route, Table};
 use crate::shard::{LocalCopy, Shards};
@@ -27,6 +27,9 @@ use crate::tasks::{Failure, Tasks};
 
 /// How long the peer service may take to end once all groups have stopped: peers may hold streams open.
 const SERVE_GRACE: Duration = Duration::from_secs(1);
+
+/// A suspicion younger than this is about to be acted upon by a majority, or to be dropped.
+const SUSPICION_NEW: Duration = Duration::from_secs(1);
 
 /// Everything that a node's tasks share.
 pub(crate) struct Shared {
@@ -94,13 +97,17 @@ impl Node {
             return Route::Electing { epoch: Epoch::default() };
         };
         let mut states = self.shared.meta.states();
+        let mut health = self.shared.pings.changes();
         let deadline = tokio::time::sleep_until(deadline.into());
         tokio::pin!(deadline);
         loop {
             states.mark_unchanged();
+            health.mark_unchanged();
             let known = changes.borrow_and_update().clone();
             match self.shared.route(&known) {
                 Route::Elsewhere(owner) if stale.is_some_and(|stale| owner.epoch <= stale) => {}
+                // Whoever waits here waits for somebody else's quorum, and does better to ask there.
+                route @ Route::Electing { .. } if self.shared.is_cut_off(shard) => return route,
                 Route::Electing { .. } => {}
                 route => return route,
             }
@@ -110,6 +117,9 @@ impl Node {
                 changed = changes.changed() => changed.is_err(),
                 // The owner's address may become known.
                 changed = states.changed() => changed.is_err(),
+                changed = health.changed() => changed.is_err(),
+                // A suspicion grows old without a change.
+                () = tokio::time::sleep(SUSPICION_NEW) => false,
             };
             if gone {
                 return Route::Electing { epoch: known.epoch };
@@ -166,14 +176,32 @@ impl Shared {
             return Route::Owned(held.clone());
         }
         let epoch = known.epoch;
-        // The known owner may be this node: then it leads, but does not own yet or any more. It may be a process
-        // that is gone: nobody is sent there, the next owner is a moment away. One that is only silent here may
-        // well be reached by a client.
-        let other = known.owner.filter(|owner| *owner != self.identity.node && !self.pings.has_died(*owner));
+        // The known owner may be this node: then it leads, but does not own yet or any more.
+        let other =
+            known.owner.filter(|owner| *owner != self.identity.node && !self.is_being_replaced(*owner));
         match other.and_then(|node| Some((node, self.client_url(node)?))) {
             Some((node, url)) => Route::Elsewhere(Owner { node, url, epoch }),
             None => Route::Electing { epoch },
         }
+    }
+
+    /// Whether the owner is gone, or was found silent just now: nobody is sent there, the next owner is a moment
+    /// away. One that is silent for longer and still the owner is heard by others, and may be reached by clients.
+    fn is_being_replaced(&self, owner: NodeId) -> bool {
+        self.pings.suspicion(owner).is_some_and(|suspicion| match suspicion.cause {
+            Cause::Refused => true,
+            Cause::Silent => suspicion.since.elapsed() < SUSPICION_NEW,
+            Cause::Restarted | Cause::Unfit => false,
+        })
+    }
+
+    /// Whether this node hears too few of the shard's replicas for any of them to be an owner that it hears of.
+    fn is_cut_off(&self, shard: ShardId) -> bool {
+        let state = self.meta.state();
+        state.shard(shard).is_some_and(|record| {
+            let heard = record.replicas.iter().filter(|member| !self.pings.is_gone(member.node));
+            heard.count() * 2 <= record.replicas.len()
+        })
     }
 
     fn client_url(&self, node: NodeId) -> Option<String> {

@@ -99,11 +99,6 @@ impl Pings {
         matches!(cause, Some(Cause::Silent | Cause::Refused))
     }
 
-    /// Whether the node's process is known to be gone.
-    pub(crate) fn has_died(&self, node: NodeId) -> bool {
-        matches!(self.suspicion(node), Some(Suspicion { cause: Cause::Refused, .. }))
-    }
-
     /// What to say of the node.
     pub(crate) fn opinion(&self, node: NodeId) -> Opinion {
         self.inner.detector.lock().opinion(node, Instant::now())
@@ -111,8 +106,9 @@ impl Pings {
 
     /// Whether the node was heard within the last three seconds and is not known to be gone.
     pub(crate) fn is_alive(&self, node: NodeId) -> bool {
-        let heard = self.inner.detector.lock().last_heard(node);
-        !self.has_died(node) && heard.is_some_and(|heard| heard.elapsed() < SILENCE_SHOWN)
+        let detector = self.inner.detector.lock();
+        let refused = matches!(detector.suspicion(node), Some(Suspicion { cause: Cause::Refused, .. }));
+        !refused && detector.last_heard(node).is_some_and(|heard| heard.elapsed() < SILENCE_SHOWN)
     }
 
     /// Whether this node calls itself unfit to lead.
