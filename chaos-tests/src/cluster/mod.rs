@@ -64,6 +64,8 @@ pub struct Cluster {
     setup: Setup,
     /// What the nodes ask of each other off loopback.
     secret: String,
+    /// Environment of every node.
+    settings: Vec<(String, String)>,
     scratch: Scratch,
 }
 
@@ -81,7 +83,17 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start`]; the network or the disks cannot be made.
     pub async fn start_with(setup: Setup) -> Result<Self> {
+        Self::start_with_settings(setup, &[]).await
+    }
+
+    /// The same with settings of the nodes: names of environment variables, and values.
+    ///
+    /// # Errors
+    /// As [`Cluster::start_with`].
+    pub async fn start_with_settings(setup: Setup, settings: &[(&str, &str)]) -> Result<Self> {
         let mut cluster = Self::prepare(setup)?;
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        cluster.settings = settings.iter().map(owned).collect();
         for k in 0..setup.size {
             cluster.spawn(k)?;
         }
@@ -95,7 +107,8 @@ impl Cluster {
         let secret = format!("{:032x}", rand::random::<u128>());
         // A client needs an address; replaced below, when there are some.
         let client = Client::new(ClientConfig::new(["http://127.0.0.1:1"]))?;
-        let mut cluster = Self { nodes: Vec::new(), net, client, setup, secret, scratch };
+        let nodes = Vec::new();
+        let mut cluster = Self { nodes, net, client, setup, secret, settings: Vec::new(), scratch };
         for _ in 0..setup.size {
             cluster.place_node()?;
         }
@@ -227,11 +240,9 @@ impl Cluster {
         let node = &mut self.nodes[k];
         // Just before the node takes the ports itself.
         node.reserved = None;
-        let launch = Launch {
-            args,
-            namespace: node.namespace.clone(),
-            env: vec![("ROOMKEEPER_CLUSTER_SECRET".to_owned(), self.secret.clone())],
-        };
+        let mut env = self.settings.clone();
+        env.push(("ROOMKEEPER_CLUSTER_SECRET".to_owned(), self.secret.clone()));
+        let launch = Launch { args, namespace: node.namespace.clone(), env };
         node.process = Some(Process::start(&launch, &node.log)?);
         Ok(())
     }

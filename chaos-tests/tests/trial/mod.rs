@@ -1,9 +1,11 @@
 //! A cluster under load whose history is judged in the end: what tests of faults have in common.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chaos_tests::cluster::Cluster;
+use chaos_tests::cluster::{Cluster, Setup};
 use chaos_tests::history::{History, Id, RunInfo};
 use chaos_tests::run::Run;
 use chaos_tests::scratch::Scratch;
@@ -24,10 +26,15 @@ pub(crate) struct Trial {
 impl Trial {
     /// Starts so many nodes, and load on so many rooms.
     pub(crate) async fn start(name: &str, size: usize, rooms: u32) -> Self {
+        Self::start_with(name, size, rooms, &[]).await
+    }
+
+    /// The same with settings of the nodes: names of environment variables, and values.
+    pub(crate) async fn start_with(name: &str, size: usize, rooms: u32, settings: &[(&str, &str)]) -> Self {
         let (scratch, plan) = (Scratch::new().unwrap(), Plan::new(name, rooms));
         let info = RunInfo::new(name, plan.seed, size).with_op_limit(plan.deadline + GRACE);
         let run = Run::begin(scratch.path(), info).unwrap();
-        let cluster = Cluster::start(size).await.unwrap();
+        let cluster = Cluster::start_with_settings(Setup::plain(size), settings).await.unwrap();
         let load = Workload::start(run.recorder(), cluster.urls(), plan.clone()).await.unwrap();
         Self { cluster, load, plan, run, scratch }
     }
