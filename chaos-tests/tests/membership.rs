@@ -152,6 +152,50 @@ async fn node_that_restarts_owns_again_and_one_that_stays_away_is_replaced_until
     trial.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn move_whose_owner_is_killed_is_gone_on_with_by_the_next_owner() {
+    const KILLS: usize = 4;
+    // Few at a time, so that there is always one to be cut off.
+    let slow = [&QUICK[..1], &QUICK[4..]].concat();
+    let mut trial = Trial::start_with("cut-off", 3, 6, &slow).await;
+    trial.load.more_acks(SOME, LIMIT).await.unwrap();
+    for _ in 0..2 {
+        trial.cluster.add_node().await.unwrap();
+    }
+    let mut cut_off = 0;
+    for round in 0..KILLS {
+        let Some(owner) = owner_of_a_move(&trial.cluster).await else { break };
+        let fault = trial.fault("kill", &[owner], &format!("kill -9 of the owner of a move, {round}"));
+        trial.cluster.kill9(owner).await.unwrap();
+        trial.cluster.start_node(owner).await.unwrap();
+        trial.undone(fault);
+        cut_off += 1;
+    }
+    assert!(cut_off > 0, "no move was cut off");
+    at_rest(&trial.cluster, &[1, 2, 3, 4, 5], 3).await;
+    trial.load.more_acks(SOME, LIMIT).await.unwrap();
+    trial.end().await;
+}
+
+/// The node that owns a shard that moves now, or soon; not the one that is asked.
+async fn owner_of_a_move(cluster: &Cluster) -> Option<usize> {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        let map = cluster.map(0).await.unwrap();
+        let moving = map.shards.iter().filter(|shard| shard.moving_to.is_some());
+        let owners: Vec<NodeId> = moving.filter_map(|shard| shard.owner).collect();
+        for owner in owners {
+            let url = map.nodes.iter().find(|node| node.node == owner).unwrap().url.clone();
+            let k = cluster.urls().iter().position(|known| *known == url).unwrap();
+            if k != 0 && cluster.runs(k) {
+                return Some(k);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    None
+}
+
 /// Which of the runner's nodes that is: they join in any order.
 async fn index_of(cluster: &Cluster, node: u32) -> usize {
     let map = cluster.map(0).await.unwrap();

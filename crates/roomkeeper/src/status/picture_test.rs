@@ -141,6 +141,29 @@ fn replica_far_behind_or_unheard_of_is_degraded() {
 }
 
 #[test]
+fn shard_that_moves_is_no_problem_while_its_new_replica_is_filled() {
+    let mut moving = map(ALL, Some(1), 5, [Some(0), Some(0), None]);
+    moving.shards[0].moving_to = Some(vec![NodeId(1), NodeId(2), NodeId(3)]);
+    let views =
+        [view(1, moving), view(2, map(ALL, Some(1), 5, UNKNOWN)), view(3, map(ALL, Some(1), 5, UNKNOWN))];
+    let picture = Picture::of(&views);
+    assert!(picture.is_healthy(), "{:?}", picture.shards[0].problems);
+    assert_eq!(picture.shards[0].moving_to.as_deref(), Some(&[NodeId(1), NodeId(2), NodeId(3)][..]));
+}
+
+#[test]
+fn node_that_drains_is_drained_when_it_holds_nothing_and_does_not_vote() {
+    let mut draining = view(3, map(ALL, Some(1), 5, EVEN));
+    draining.node.state = roomkeeper_client::NodeState::Draining;
+    assert_eq!(Picture::of(&[draining.clone()]).nodes[0].standing(), "draining");
+    draining.node.votes = false;
+    if let Ok(map) = &mut draining.map {
+        map.shards[0].replicas.pop();
+    }
+    assert_eq!(Picture::of(&[draining]).nodes[0].standing(), "drained");
+}
+
+#[test]
 fn node_that_is_not_ready_is_degraded_and_says_why() {
     let mut views = [
         view(1, map(ALL, Some(1), 4, EVEN)),
