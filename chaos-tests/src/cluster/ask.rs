@@ -50,7 +50,7 @@ impl Cluster {
     }
 
     /// Nodes and shards, as the first node sees them that runs and answers.
-    async fn any_map(&self) -> Result<ClusterMap> {
+    pub(super) async fn any_map(&self) -> Result<ClusterMap> {
         let mut trouble = None;
         for k in (0..self.size()).filter(|k| self.runs(*k)) {
             match self.map(k).await {

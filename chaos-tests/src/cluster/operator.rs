@@ -4,9 +4,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use roomkeeper_client::ShardEntry;
 use roomkeeper_types::NodeId;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Cluster;
 use crate::binary;
@@ -15,6 +16,7 @@ use crate::guard::{marker, processes::MARKER};
 /// How long moving everything off a node may take.
 const DRAIN_LIMIT: Duration = Duration::from_secs(90);
 const REMOVE_LIMIT: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(200);
 
 impl Cluster {
     /// What the cluster calls node `k`: of several that ever had its address, the newest.
@@ -47,6 +49,27 @@ impl Cluster {
         args.push(&node);
         args.extend(force.then_some("--force"));
         self.command(&args, REMOVE_LIMIT).await
+    }
+
+    /// Waits until no shard has a replica on a node any more: removing it only begins that.
+    ///
+    /// # Errors
+    /// Some still have.
+    pub async fn wait_moved_off(&self, node: NodeId) -> Result<()> {
+        let end = Instant::now() + DRAIN_LIMIT;
+        loop {
+            let map = self.any_map().await?;
+            let holds = |shard: &&ShardEntry| shard.replicas.iter().any(|replica| replica.node == node);
+            let left = map.shards.iter().filter(holds).count();
+            if left == 0 {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < end,
+                "{left} shards still have a replica on {node} after {DRAIN_LIMIT:?}"
+            );
+            sleep(LOOK).await;
+        }
     }
 
     async fn command(&self, args: &[&str], limit: Duration) -> Result<()> {

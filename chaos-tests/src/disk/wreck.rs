@@ -17,6 +17,8 @@ pub enum Part {
     Sst,
     /// The newest MANIFEST.
     Manifest,
+    /// The file that says how far each log was on disk.
+    Watermark,
 }
 
 /// What is done to it.
@@ -37,19 +39,25 @@ impl Part {
             Self::Wal => name.ends_with(".log"),
             Self::Sst => name.ends_with(".sst"),
             Self::Manifest => name.starts_with("MANIFEST-"),
+            Self::Watermark => name == "marks",
         }
     }
 }
 
-/// Damages a file of that kind in a data directory (see `cluster`'s `datadir`: `log/db/` and `data/`), and says
+/// Damages a file of that kind in a data directory (see `cluster`'s `datadir`: `log/db/`, `log/marks` and `data/`), and says
 /// which. Of several the largest: an empty one has nothing to damage.
 ///
 /// # Errors
 /// There is none, or it is empty.
 pub fn damage(data: &Path, part: Part, damage: Damage, rng: &mut StdRng) -> Result<PathBuf> {
     let mut found = Vec::new();
-    // The write-ahead log that matters is the raft log's: the rows' database writes without one.
-    for database in if part == Part::Sst { &["data", "log/db"][..] } else { &["log/db", "data"][..] } {
+    let databases: &[&str] = match part {
+        Part::Sst => &["data", "log/db"],
+        Part::Watermark => &["log"],
+        // The write-ahead log that matters is the raft log's: the rows' database writes without one.
+        Part::Wal | Part::Manifest => &["log/db", "data"],
+    };
+    for database in databases {
         found.extend(files(&data.join(database))?.into_iter().filter(|path| part.is_part(path)));
         if !found.is_empty() {
             break;

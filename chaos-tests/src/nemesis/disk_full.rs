@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::{Done, ENDED, Field, Nemesis, Target};
 use crate::guard::Guard;
 
@@ -59,13 +61,14 @@ impl Nemesis for DiskFull {
             }
             field.recorder.count("disk_full_noticed", noticed);
             self.fillers.drain(..).try_for_each(Guard::undo)?;
-            // It should have stayed; what stops because of the fault does so within a moment.
-            if field.ended_within(nodes, STOP_WITHIN).await?.is_some() {
-                field.recorder.count(ENDED, 1);
+            // They should have stayed; what stops because of the fault does so within a moment.
+            sleep(STOP_WITHIN).await;
+            let ended = field.ended(nodes)?;
+            if !ended.is_empty() {
+                field.recorder.count(ENDED, ended.len() as u64);
                 field.restart().await?;
-                return Ok(format!("noticed by {noticed}; there is room again; a node had ended by itself"));
             }
-            Ok(format!("noticed by {noticed}; there is room again"))
+            Ok(format!("noticed by {noticed}; there is room again; ended by themselves: {ended:?}"))
         })
     }
 }

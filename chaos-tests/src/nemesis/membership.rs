@@ -69,6 +69,7 @@ impl Nemesis for Replace {
                 field.cluster.retire(*node).await?;
                 let new = field.cluster.add_node().await?;
                 field.cluster.remove_node(dead, true).await?;
+                field.cluster.wait_moved_off(dead).await?;
                 field.say(format!("node {new} instead of node {node}"));
                 field.recorder.count("membership_changes", 2);
             }

@@ -56,5 +56,6 @@ async fn start_wiped(field: &mut Field, node: usize) -> Result<NodeId> {
     field.cluster.wipe(node)?;
     field.cluster.start_node(node).await.context("cannot join after it was wiped")?;
     field.cluster.remove_node(old, true).await?;
+    field.cluster.wait_moved_off(old).await?;
     Ok(old)
 }

@@ -198,7 +198,7 @@ pub const SUITE: &[Scenario] = &[
     },
     Scenario {
         name: "corruption",
-        about: "A6: a WAL, an SST and a MANIFEST damaged, each node then needed for the quorum",
+        about: "A6: a WAL, a watermark, an SST and a MANIFEST damaged, each node then needed for the quorum",
         needs: &[],
         nodes: 3,
         disk: DiskKind::Folder,
@@ -210,13 +210,17 @@ pub const SUITE: &[Scenario] = &[
             vec![
                 corrupt(Part::Wal, Damage::Flip),
                 needed(),
+                corrupt(Part::Watermark, Damage::Flip),
+                needed(),
+                corrupt(Part::Sst, Damage::Flip),
+                needed(),
                 corrupt(Part::Manifest, Damage::ZeroTail),
                 needed(),
                 corrupt(Part::Wal, Damage::Truncate),
                 needed(),
             ]
         },
-        at_least: &[("faults.corrupt", 3), ("faults.kill", 3)],
+        at_least: &[("faults.corrupt", 5), ("faults.kill", 5)],
         at_most: &[],
     },
     Scenario {
