@@ -453,6 +453,41 @@ fn moved_tells_the_subscriber_and_reconnects() {
     assert_eq!(story.told(), [Told::Moved, Told::Reconnect]);
 }
 
+/// What the former owner answered before it said so counts; the rest goes to the next one, resumed where it was.
+#[test]
+fn moved_with_publishes_under_way_sends_them_to_the_next_owner_in_order() {
+    let mut story = Story::new();
+    story.subscribe(From::Latest, 90);
+    story.session.connected();
+    for n in 1..=3 {
+        story.publish(n);
+    }
+    assert_eq!(story.said(), ["hello", "join latest", "publish 1", "publish 2", "publish 3"]);
+    story.joined(2, 1);
+    story.stored(3, 1);
+    story.push([1]);
+    let hint = OwnerHint { room: room(), node: None, url: None, epoch: Epoch(2), retry_after_ms: 40 };
+    story.session.received(ServerFrame::Push(Push::Moved(hint)), story.now);
+    assert_eq!(
+        story.told(),
+        [Told::Joined(90), Told::Stored(1, 1), Told::Items(vec![1]), Told::Moved, Told::Reconnect]
+    );
+    story.session.disconnected(lost());
+    assert!(!story.session.awaits_answer());
+    story.publish(4);
+    story.session.connected();
+    let again =
+        ["hello", "join o2", "publish 2 of this life", "publish 3 of this life", "publish 4 of this life"];
+    assert_eq!(story.said(), again);
+    assert!(story.session.awaits_answer());
+    story.joined(2, 2);
+    for id in 3..=5 {
+        story.stored(id, u64::from(id) - 1);
+    }
+    let told = [Told::Resumed, Told::Stored(2, 2), Told::Stored(3, 3), Told::Stored(4, 4)];
+    assert_eq!(story.told(), told);
+}
+
 #[test]
 fn failure_for_good_answers_everyone_now_and_later() {
     let mut story = Story::new();
