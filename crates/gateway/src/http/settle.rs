@@ -16,7 +16,7 @@ use crate::failure;
 use crate::host::{Owner, Route};
 use crate::local::LocalRoom;
 use crate::relay::{Answer, Forwarded, Misdirected, RelayError};
-use crate::route::{Ask, OWNERSHIP_ENDS, Place, Way, owner_hint, place, relay_path};
+use crate::route::{Ask, FAREWELL, OWNERSHIP_ENDS, Place, Way, owner_hint, place, relay_path, route_after};
 
 /// The owner answers by itself before that: a publish waits for its outcome for a minute at most.
 const OWNER_TIMEOUT: Duration = Duration::from_secs(70);
@@ -69,7 +69,7 @@ impl Asking {
                         body: self.body.clone(),
                     };
                     self.stale = Some(owner.epoch);
-                    match ask_owner(&edge, &owner, &forwarded).await {
+                    match ask_owner(&edge, &self.room, &owner, &forwarded).await {
                         Asked::Answered(response) => return Err(response),
                         Asked::NotOwner(body) => Misdirected::learn(host, host.shard_of(&self.room), &body),
                         Asked::Again => {}
@@ -126,8 +126,17 @@ enum Asked {
     Again,
 }
 
-async fn ask_owner(edge: &Edge, owner: &Owner, forwarded: &Forwarded) -> Asked {
-    match edge.relay.send(&owner.url, forwarded, OWNER_TIMEOUT).await {
+async fn ask_owner(edge: &Edge, room: &RoomName, owner: &Owner, forwarded: &Forwarded) -> Asked {
+    let host = edge.host.as_ref();
+    let overtaken = async {
+        route_after(host, host.shard_of(room), owner.epoch).await;
+        tokio::time::sleep(FAREWELL).await;
+    };
+    let answer = tokio::select! {
+        answer = edge.relay.send(&owner.url, forwarded, OWNER_TIMEOUT) => answer,
+        () = overtaken => Err(RelayError::Unanswered("the room has another owner".to_owned())),
+    };
+    match answer {
         Ok(Answer::Final(response)) => Asked::Answered(response),
         Ok(Answer::Misdirected(body)) => Asked::NotOwner(body),
         Err(error) => {

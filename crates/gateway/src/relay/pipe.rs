@@ -14,15 +14,13 @@ use super::Dialled;
 use crate::edge::Edge;
 use crate::host::Owner;
 use crate::hub::to_message;
-use crate::route::{owner_hint, route_after};
+use crate::route::{FAREWELL, owner_hint, route_after};
 use crate::ws::{Refusal, Socket, close_message};
 
 /// Frames that may be sent without a flush in between.
 const FRAMES_PER_FLUSH: usize = 64;
 /// How long the name of the new owner is waited for when the old one is gone.
 const LAST_WORD: Duration = Duration::from_millis(50);
-/// How long an owner that has lost the room may take to end the socket itself: it answers what is under way.
-const FAREWELL: Duration = Duration::from_millis(400);
 /// How long the client may take to answer the close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 

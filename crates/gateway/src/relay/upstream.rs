@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +31,10 @@ const CALLS_MAX: usize = 64;
 const PUSHES_MAX: usize = 64;
 /// The owner hears of the relay at least this often, also while it is not read.
 const PONG_EVERY: Duration = Duration::from_secs(10);
+/// Between two looks at an owner that owes answers; it is asked for a sign of life each time.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// An owner that owes answers and gives no sign of life for so many looks is given up: it is stopped or cut off.
+const LOOKS_MAX: u32 = 3;
 
 /// What is done with a command's reply. Called once.
 pub(super) type Done = Box<dyn FnOnce(Result<Reply, Error>) + Send>;
@@ -99,6 +104,8 @@ impl Upstream {
             links: upstream.links.clone(),
             calls: Mutex::default(),
             pushes: Arc::new(Semaphore::new(PUSHES_MAX)),
+            silent: AtomicU32::new(0),
+            deaf: AtomicBool::new(false),
         };
         // The first command: the owner knows this client by the name it has here.
         let user = Some(conn.user());
@@ -155,6 +162,19 @@ struct Task {
     /// Sent and not answered. Bounded by the client socket's units.
     calls: Mutex<HashMap<CommandId, (Option<CommandKind>, Done)>>,
     pushes: Arc<Semaphore>,
+    /// Looks since the owner last gave a sign of life.
+    silent: AtomicU32,
+    /// The client is slow, so the owner is not listened to.
+    deaf: AtomicBool,
+}
+
+/// Why a socket to an owner ends.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Socket(#[from] tungstenite::Error),
+    #[error("the owner owes answers and gives no sign of life")]
+    Silent,
 }
 
 impl Task {
@@ -181,9 +201,11 @@ impl Task {
         mut sink: SplitSink<Dialled, Message>,
         hello: Call,
         mut queue: mpsc::Receiver<Call>,
-    ) -> Result<(), tungstenite::Error> {
+    ) -> Result<(), Ended> {
         let mut number: CommandId = 0;
         let mut pong = tokio::time::interval(PONG_EVERY);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut next = Some(hello);
         loop {
             while let Some(call) = next {
@@ -195,8 +217,16 @@ impl Task {
             tokio::select! {
                 call = queue.recv() => match call {
                     Some(call) => next = Some(call),
-                    None => return sink.close().await,
+                    None => return Ok(sink.close().await?),
                 },
+                // Only while it owes answers: one that is idle costs nothing.
+                _ = look.tick(), if self.owes() => {
+                    if self.silent.fetch_add(1, Ordering::Relaxed) >= LOOKS_MAX {
+                        return Err(Ended::Silent);
+                    }
+                    sink.feed(Message::Ping(Bytes::new())).await?;
+                    next = None;
+                }
                 _ = pong.tick() => {
                     sink.feed(Message::Pong(Bytes::new())).await?;
                     next = None;
@@ -214,8 +244,18 @@ impl Task {
         to_message(Codec::Proto.encode_request(&Request { id, command }))
     }
 
-    async fn receive(&self, mut stream: SplitStream<Dialled>) -> Result<(), tungstenite::Error> {
+    /// Whether commands wait for an answer, which would be heard.
+    fn owes(&self) -> bool {
+        let owes = !self.deaf.load(Ordering::Relaxed) && !self.calls.lock().is_empty();
+        if !owes {
+            self.silent.store(0, Ordering::Relaxed);
+        }
+        owes
+    }
+
+    async fn receive(&self, mut stream: SplitStream<Dialled>) -> Result<(), Ended> {
         while let Some(message) = stream.next().await {
+            self.silent.store(0, Ordering::Relaxed);
             let Message::Binary(bytes) = message? else { continue };
             let kind = |id| self.calls.lock().get(&id).and_then(|(kind, _)| *kind);
             match Codec::Proto.decode_server(&Frame::Binary(bytes.clone()), kind) {
@@ -244,8 +284,11 @@ impl Task {
     async fn push(&self, push: Push, frame: Bytes) {
         match push {
             Push::Messages { room, items } if self.links.is_joined(&room) => {
+                self.deaf.store(true, Ordering::Relaxed);
+                let permit = self.pushes.clone().acquire_owned().await;
+                self.deaf.store(false, Ordering::Relaxed);
                 // Never closed.
-                let Ok(permit) = self.pushes.clone().acquire_owned().await else { return };
+                let Ok(permit) = permit else { return };
                 let message = match self.conn.codec {
                     Codec::Proto => Message::Binary(frame),
                     Codec::Json => to_message(Codec::Json.encode_messages(&room, &items)),

@@ -24,6 +24,9 @@ pub(crate) const RELAY_HEADER: &str = "roomkeeper-relay";
 /// A command that the log refused is the first to hear that its owner is none any more; the owner itself hears
 /// of it within this time.
 pub(crate) const OWNERSHIP_ENDS: Duration = Duration::from_millis(250);
+/// How long an owner that was overtaken may take to see through what it had taken on, before who relays to it
+/// gives it up: it may be stopped, or gone without a word.
+pub(crate) const FAREWELL: Duration = Duration::from_millis(400);
 
 /// What clients are told of a room's owner.
 pub(crate) fn owner_hint(edge: &Edge, room: &RoomName, route: &Route) -> OwnerHint {

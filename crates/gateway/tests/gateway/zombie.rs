@@ -1,10 +1,14 @@
 //! An owner whose time is up and that has not noticed, as after its process was stopped: it serves nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use roomkeeper_gateway::{GatewayConfig, Hub};
+use roomkeeper_types::{NodeId, ShardId};
 use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
-use crate::common::{one_node, two_nodes};
+use crate::common::{Cluster, Served, one_node, two_nodes, uuid};
 
 /// Long enough for anything that would be served to be served.
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -47,7 +51,7 @@ async fn owner_in_doubt_answers_no_read_and_acks_nothing() {
     let mut socket = first.room("a").await;
     assert_eq!(socket.publish(None, json!(1)).await, 1);
     cluster.set_doubtful(shard, true);
-    let publish = json!({ "messages": [{ "id": crate::common::uuid(), "data": 2 }] });
+    let publish = json!({ "messages": [{ "id": uuid(), "data": 2 }] });
     socket.send("publish", publish).await;
     let read = first.rest();
     let (read, ()) = tokio::join!(read.get("/v1/rooms/a/messages"), async {
@@ -59,4 +63,57 @@ async fn owner_in_doubt_answers_no_read_and_acks_nothing() {
     // Held here, stored there.
     assert_eq!((&replies[0]["ok"]["offsets"], ended.0), (&json!([2]), Some(4300)));
     assert_eq!(second.rest().get("/v1/rooms/a").await.body["next"], 3);
+}
+
+/// A node that accepts connections and says nothing, as one that is stopped, owns the shard.
+async fn silent_owner(cluster: &Cluster, shard: ShardId) -> (NodeId, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let node = cluster.add_node(url, Hub::new()).id();
+    let accepting = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok(accepted) = listener.accept().await {
+            held.push(accepted);
+        }
+    });
+    cluster.set_owner(shard, Some(node));
+    (node, accepting)
+}
+
+#[tokio::test]
+async fn request_relayed_to_a_stopped_owner_goes_to_the_next_one() {
+    let cluster = Cluster::new(4);
+    // As long as in earnest: a takeover is waited for.
+    let first = Served::start(&cluster, GatewayConfig::default()).await;
+    let second = Served::start(&cluster, GatewayConfig::default()).await;
+    let shard = cluster.shard_of("a");
+    let (_, accepting) = silent_owner(&cluster, shard).await;
+    let rest = first.rest();
+    let publish = json!({ "messages": [{ "id": uuid(), "data": 1 }] });
+    let begun = Instant::now();
+    let publishing = rest.post("/v1/rooms/a/messages?route=proxy", publish);
+    let (published, ()) = tokio::join!(publishing, async {
+        tokio::time::sleep(A_WHILE).await;
+        cluster.set_owner(shard, Some(second.id()));
+    });
+    assert_eq!((published.status.as_u16(), &published.body["offsets"]), (200, &json!([1])));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    accepting.abort();
+}
+
+#[tokio::test]
+async fn session_through_a_node_whose_owner_stops_goes_on_at_the_next_one() {
+    let cluster = Cluster::new(4);
+    let first = Served::start(&cluster, GatewayConfig::default()).await;
+    let second = Served::start(&cluster, GatewayConfig::default()).await;
+    let shard = cluster.shard_of("a");
+    let mut socket = first.client("/v1/ws").await;
+    let (_, accepting) = silent_owner(&cluster, shard).await;
+    let publish = json!({ "room": "a", "messages": [{ "id": uuid(), "data": 1 }] });
+    let id = socket.send("publish", publish).await;
+    tokio::time::sleep(A_WHILE).await;
+    cluster.set_owner(shard, Some(second.id()));
+    let reply = socket.reply().await;
+    assert_eq!((&reply["id"], &reply["ok"]["offsets"]), (&json!(id), &json!([1])), "{reply}");
+    accepting.abort();
 }

@@ -3,17 +3,18 @@
 //! A room socket has one lane, which its reader runs itself and which ends the socket soon after the room's
 //! ownership has ended. A session socket has one per room, each a task of its own, so that a room whose owner is
 //! being elected holds up no other; there the socket stays, and only the lane's seat goes. What happens when a
-//! seat is lost is in [`loss`].
+//! seat is lost is in [`loss`], how one is found in [`seating`].
 
 mod loss;
+mod seating;
 
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roomkeeper_protocol::{CloseCode, Command, Error, ErrorCode, Join, Publish, Push, Reply, RoomRef};
-use roomkeeper_types::{Epoch, LifeId, RoomName};
+use roomkeeper_protocol::{CloseCode, Command, ErrorCode, Join, Publish, Reply, RoomRef};
+use roomkeeper_types::{LifeId, RoomName};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -22,10 +23,8 @@ use super::local_seat::LocalSeat;
 use super::seat::Seat;
 use super::window::{Answer, Window};
 use crate::failure;
-use crate::host::Route;
 use crate::local::LocalRoom;
 use crate::relay::Upstreams;
-use crate::route::{next_route, owner_hint};
 
 /// Whether the lane goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -291,7 +290,8 @@ impl Lane {
     async fn ask(&mut self, command: Command, ticket: Ticket) {
         let deadline = self.hold();
         let command = self.bind(command);
-        let repeatable = matches!(command, Command::History(_)) && !self.conn.relayed;
+        let reads = matches!(command, Command::History(_));
+        let repeatable = reads && !self.relays_no_more();
         let mut stale = None;
         loop {
             if let Err(error) = self.take_seat(stale, deadline).await {
@@ -302,7 +302,11 @@ impl Lane {
                 Some(Seat::Remote(seat)) => return seat.ask(command, ticket).await,
                 None => return ticket.answer(Err(failure::no_owner())),
             };
-            let answer = seat.ask(command.clone()).await;
+            let mut answer = seat.ask(command.clone()).await;
+            if reads && answer.is_ok() && !seat.is_current() {
+                // Read, and then perhaps stopped for a while.
+                answer = Err(failure::no_owner());
+            }
             let open = answer.as_ref().is_err_and(|error| error.code == ErrorCode::Unavailable);
             if !(open && repeatable && Instant::now() < deadline && seat.is_over_soon().await) {
                 return ticket.answer(answer);
@@ -320,52 +324,6 @@ impl Lane {
             _ => {}
         }
         command
-    }
-
-    /// Finds out where the room's commands go, if that is not known.
-    ///
-    /// # Errors
-    /// `unavailable`: nowhere for now.
-    async fn take_seat(&mut self, stale: Option<Epoch>, deadline: Instant) -> Result<(), Error> {
-        match self.seat {
-            Some(_) => Ok(()),
-            None => Box::pin(self.find_seat(stale, deadline)).await,
-        }
-    }
-
-    async fn find_seat(&mut self, stale: Option<Epoch>, deadline: Instant) -> Result<(), Error> {
-        let edge = self.conn.edge.clone();
-        let shard = edge.host.shard_of(&self.room);
-        let relayed = self.relays_no_more();
-        let route = if relayed {
-            edge.host.route(shard)
-        } else {
-            next_route(edge.host.as_ref(), shard, stale, deadline).await
-        };
-        self.seat = Some(match route {
-            Route::Owned(owned) => {
-                let room = LocalRoom { edge: edge.clone(), owned, name: self.room.clone() };
-                Seat::Local(LocalSeat::new(room))
-            }
-            elsewhere if relayed => {
-                // Never relayed twice: the relay learns who it should ask.
-                let hint = owner_hint(&edge, &self.room, &elsewhere);
-                self.conn.push(Push::Moved(hint));
-                return Err(failure::not_owner(edge.host.identity().node));
-            }
-            Route::Elsewhere(owner) => {
-                let upstreams = self.upstreams.get_or_insert_with(|| Upstreams::new(self.conn.clone()));
-                Seat::Remote(upstreams.seat(&self.room, owner).await?)
-            }
-            Route::Electing { .. } => return Err(failure::no_owner()),
-        });
-        Ok(())
-    }
-
-    /// Whether another node is to find the next owner: a session's relay knows each command. A room socket's
-    /// passes on frames, so the former owner brings what it had taken on to its successor.
-    fn relays_no_more(&self) -> bool {
-        self.conn.relayed && !self.conn.single
     }
 
     /// Ends a room socket.
