@@ -261,14 +261,6 @@ impl Group {
         self.watched.clone()
     }
 
-    /// Leader only: hands leadership to a replica, which should have caught up: while it has not, nobody leads.
-    ///
-    /// # Errors
-    /// The replica stopped.
-    pub async fn transfer(&self, to: ReplicaId) -> Result<(), GroupError> {
-        self.raft.trigger().transfer_leader(to.0).await.map_err(GroupError::of)
-    }
-
     /// Position of the last entry of the log here, committed or not.
     ///
     /// # Errors

@@ -127,12 +127,15 @@ async fn change(group: &Group, change: Change) -> Result<(), GroupError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leadership_handed_over_the_other_one_leads() {
+async fn replica_that_takes_over_leads_though_the_leader_lives() {
     let (_cluster, nodes) = Cluster::three().await;
     let lead = leader(&nodes).await;
     let next = (lead + 1) % 3;
     nodes[lead].group.propose(None, A).await.unwrap();
-    nodes[lead].group.transfer(nodes[next].member.replica).await.unwrap();
+    let epoch = nodes[lead].group.status().epoch;
+    let caught_up = || (nodes[next].group.status().last == nodes[lead].group.status().last).then_some(());
+    eventually("the whole log", caught_up).await;
+    nodes[next].group.take_over(epoch).await.unwrap();
     let leads = || (nodes[next].group.status().role == Role::Leader).then_some(());
     eventually("the hand-over", leads).await;
 }
