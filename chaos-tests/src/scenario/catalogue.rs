@@ -260,7 +260,7 @@ pub const SUITE: &[Scenario] = &[
 ];
 
 /// The part of the suite that `make test` runs: no root, and the claims that matter most.
-pub const SHORT: &[&str] = &["kills", "zombies", "rolling-restart"];
+pub const SHORT: &[&str] = &["kills", "rolling-restart"];
 
 /// Scenarios beside the suite's.
 pub const OTHERS: &[Scenario] = &[
