@@ -36,6 +36,11 @@ fn batches(seed: u64) -> Plan {
     Plan { bulk_every: 2, retry_every: 1, ..appends(seed) }
 }
 
+/// Few retries through chosen nodes: those that have gone for good answer none, and each waits for its deadline.
+fn few_retries(seed: u64) -> Plan {
+    Plan { retry_every: 60, retry_deadline: ms(500), ..appends(seed) }
+}
+
 /// Large messages: a database sets tens of MiB aside for its log, and lives on that while a disk is full.
 fn large(seed: u64) -> Plan {
     Plan { filling: 16_000..=24_000, pause: ms(24), ..appends(seed) }
@@ -229,7 +234,7 @@ pub const SUITE: &[Scenario] = &[
         needs: &[],
         nodes: 3,
         disk: DiskKind::Folder,
-        plan: appends,
+        plan: few_retries,
         steps: |_, _| {
             vec![
                 Step::new(JoinAndLeave::default(), ms(3_000)),
