@@ -22,7 +22,10 @@ impl MetaState {
         let record = self.born_shard(shard)?;
         check_version(shard, record, version)?;
         self.check_row(shard, nodes)?;
-        let present: Vec<Option<Member>> = nodes.iter().map(|node| record.on(*node)).collect();
+        let present: Vec<Option<Member>> = nodes
+            .iter()
+            .map(|node| record.on(*node).filter(|member| !record.lost.contains(&member.replica)))
+            .collect();
         let target: Vec<Member> = nodes
             .iter()
             .zip(present)
@@ -41,6 +44,7 @@ impl MetaState {
         if let Some(plan) = record.plan.take() {
             record.preferred = plan.target[0].node;
             record.replicas = plan.target;
+            record.lost.clear();
         }
         Ok(MetaReply::Done)
     }
@@ -70,6 +74,7 @@ impl MetaState {
 
     /// The replica that is wanted on the node of a lost one, if any is.
     fn renew_in(&mut self, shard: ShardId, lost: ReplicaId) -> Option<ReplicaId> {
+        self.shards.get_mut(shard.0 as usize)?.lost.insert(lost);
         let record = self.shard(shard)?;
         let node = record.replicas.iter().find(|member| member.replica == lost)?.node;
         let wanted = record.wanted().iter().find(|member| member.node == node)?.replica;

@@ -1,5 +1,6 @@
 //! What meta keeps of one shard.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use roomkeeper_consensus::Member;
@@ -27,6 +28,8 @@ pub(crate) struct ShardRecord {
     pub(crate) version: PlanVersion,
     /// Where it is moving, if it is.
     pub(crate) plan: Option<Plan>,
+    /// Those of its replicas that are lost: they are never wanted again.
+    pub(crate) lost: BTreeSet<ReplicaId>,
 }
 
 /// Which replicas a shard's group is to have. Its owner brings that about; what it has to do next follows from the
@@ -42,7 +45,14 @@ pub(crate) struct Plan {
 impl ShardRecord {
     /// As it is placed.
     pub(crate) fn unborn(replicas: Vec<Member>, preferred: NodeId) -> Self {
-        Self { replicas, preferred, born: false, version: PlanVersion::default(), plan: None }
+        Self {
+            replicas,
+            preferred,
+            born: false,
+            version: PlanVersion::default(),
+            plan: None,
+            lost: BTreeSet::new(),
+        }
     }
 
     /// The replica on this node, if it has one. Of two the newer one: the other one is lost.

@@ -8,6 +8,7 @@ use roomkeeper_consensus::{GroupId, PeerHandler};
 use roomkeeper_types::NodeId;
 
 use super::{Answer, Fact, JoinRequest, Request};
+use crate::events::{Event, EventKind};
 use crate::meta::client::MetaError;
 use crate::meta::{MetaCommand, MetaReply, MetaState};
 use crate::node::Shared;
@@ -119,7 +120,8 @@ impl Shared {
         let peer = node.peer.clone();
         match self.meta.propose_here(MetaCommand::Join { nonce, format, node }.encode()).await {
             Ok(MetaReply::Joined(joined)) => {
-                tracing::info!(node = %joined.node, peer, "node joined the cluster");
+                let event = Event::new(EventKind::Membership, format!("joined the cluster at {peer}"));
+                self.events.record(Event { to: Some(joined.node), ..event });
                 let nodes = &self.meta.state().nodes;
                 let peers = nodes.iter().map(|(node, record)| (*node, record.spec.peer.clone())).collect();
                 Ok(Answer::Granted { joined, peers })

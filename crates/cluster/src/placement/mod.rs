@@ -19,6 +19,9 @@ mod steps;
 mod table;
 mod voters;
 
+#[cfg(test)]
+mod walk_test;
+
 pub(crate) use birth::{initialise_shards, report_births};
 pub(crate) use driver::drive_placement;
 pub(crate) use first::place_shards;

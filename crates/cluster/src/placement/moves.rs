@@ -62,7 +62,7 @@ fn has_work(shared: &Shared, shard: ShardId, record: &ShardRecord) -> bool {
 }
 
 /// The members that the shard's group is to have.
-fn wanted(record: &ShardRecord) -> Wanted {
+pub(super) fn wanted(record: &ShardRecord) -> Wanted {
     let all = record.wanted();
     let voters = voters(all);
     Wanted { voters: voters.to_vec(), learners: all[voters.len()..].to_vec() }
@@ -173,14 +173,10 @@ fn completed(held: &Ownership, plan: &Plan, duration: Duration) -> Event {
         these.iter().filter(|member| !others.contains(&member.replica)).map(|member| member.node).collect()
     };
     let (gained, lost) = (only_in(&plan.target, &plan.from), only_in(&plan.from, &plan.target));
-    let renewed = !gained.is_empty() && gained == lost;
-    let nodes =
-        |nodes: &[Member]| nodes.iter().map(|member| member.node.to_string()).collect::<Vec<_>>().join(" ");
-    let (kind, reason) = if renewed {
-        (
-            EventKind::Repair,
-            format!("replica built anew on {}", nodes(&plan.target[..0]) + &gained[0].to_string()),
-        )
+    let words = |nodes: Vec<NodeId>| nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ");
+    let nodes = |members: &[Member]| words(members.iter().map(|member| member.node).collect());
+    let (kind, reason) = if !gained.is_empty() && gained == lost {
+        (EventKind::Repair, format!("replica built anew on {}", words(gained.clone())))
     } else {
         (EventKind::Move, format!("replicas on {} instead of {}", nodes(&plan.target), nodes(&plan.from)))
     };
