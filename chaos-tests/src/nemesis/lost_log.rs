@@ -1,7 +1,8 @@
 //! A node whose raft logs are gone, and which is needed for the quorum.
 //!
-//! With three nodes: C sleeps while A and B ack. A and B die, B's logs are taken away; C wakes and B is started: a
-//! majority, of which neither has what was acked. B has to refuse. In the end its logs are found again.
+//! With three nodes: C is down while A and B ack. A and B die, B's logs are taken away; B and C are started: a
+//! majority, of which neither has what was acked. B has to refuse, or to be built anew once A is back. In the end
+//! its logs are found again, if it refused.
 
 use std::fs;
 use std::time::Duration;
@@ -35,13 +36,13 @@ impl Nemesis for LostLog {
         Box::pin(async move {
             ensure!(nodes.len() == 3, "the choreography is for three nodes");
             let [a, b, c] = [nodes[0], nodes[1], nodes[2]];
-            field.cluster.pause(c)?;
+            field.cluster.kill9(c).await?;
             sleep(PHASE).await;
             field.cluster.kill9_at_once(&[a, b]).await?;
             let logs = field.cluster.data_dir(b).join(LOGS);
             let aside = field.cluster.aside().join(ASIDE);
             fs::rename(&logs, &aside).with_context(|| format!("cannot take {} away", logs.display()))?;
-            field.cluster.resume(c)?;
+            field.cluster.start_unready(c)?;
             field.cluster.start_unready(b)?;
             sleep(PHASE).await;
             Ok(format!("node {b} lost its logs"))

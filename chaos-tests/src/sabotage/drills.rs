@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::disk::DiskKind;
-use crate::nemesis::{Kill, LostLog, LostQuorum, Target};
+use crate::machine::Need;
+use crate::nemesis::{Kill, LostLog, LostQuorum, PowerOff, Target};
 use crate::scenario::{Scenario, Step};
 use crate::workload::Plan;
 
@@ -40,6 +41,17 @@ pub const DRILLS: &[Scenario] = &[
         at_most: &[],
     },
     Scenario {
+        name: "dark",
+        about: "the power of all nodes cut at once, twice",
+        needs: &[Need::PowerCuts],
+        nodes: 3,
+        disk: DiskKind::Image { mib: 512 },
+        plan: appends,
+        steps: |_, _| (0..2).map(|_| Step::new(PowerOff(Target::All), ms(200))).collect(),
+        at_least: &[("faults.power_cut", 2), ("bytes_dropped", 1)],
+        at_most: &[],
+    },
+    Scenario {
         name: "lost-log",
         about: "a node without its logs is needed for the quorum",
         needs: &[],
@@ -58,7 +70,7 @@ pub const DRILLS: &[Scenario] = &[
         disk: DiskKind::Folder,
         plan: appends,
         steps: |_, _| {
-            vec![Step::new(Kill(Target::Follower), ms(80_000)), Step::new(Kill(Target::Owner), ms(3_000))]
+            vec![Step::new(Kill(Target::Follower), ms(75_000)), Step::new(Kill(Target::Owner), ms(3_000))]
         },
         at_least: &[("faults.kill", 2), ("deduped", 100)],
         at_most: &[],

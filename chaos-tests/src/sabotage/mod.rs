@@ -36,7 +36,7 @@ pub const fn scenario_for(bug: Bug) -> &'static str {
     match bug {
         Bug::AckBeforeCommit | Bug::DeliverBeforeCommit => "lost-quorum",
         Bug::AckBeforeWrite | Bug::VoteNotKept | Bug::ShortLogVotes => "blackouts",
-        Bug::AckBeforeFsync => "power-cuts",
+        Bug::AckBeforeFsync => "dark",
         Bug::DedupeNotInSnapshot => "long-absence",
         Bug::ZombieKeepsAcking | Bug::StaleRead => "zombies",
         Bug::ReplicaIdReused => "lost-log",

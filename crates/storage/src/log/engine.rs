@@ -125,7 +125,7 @@ impl LogEngine {
             None => {
                 // Not under the lock: other groups need not wait. Whoever comes first wins.
                 let recovered = recover::group(&self.engine.db, replica)?;
-                if !sabotage::is(Bug::ShortLogVotes) {
+                if !(sabotage::is(Bug::ShortLogVotes) || sabotage::is(Bug::AckBeforeFsync)) {
                     self.engine.marks.check(&self.engine.db, replica, &recovered)?;
                 }
                 Arc::clone(self.engine.groups.lock().entry(replica).or_insert_with(|| {
