@@ -47,11 +47,11 @@ bugs! {
     AckBeforeCommit = "ack_before_commit",
     /// A replica says that entries are on disk before it has written them.
     AckBeforeWrite = "ack_before_write",
-    /// The raft log is written but not synced.
+    /// The raft log is written but, but for votes, not synced.
     AckBeforeFsync = "ack_before_fsync",
     /// Votes are kept in memory only.
     VoteNotKept = "vote_not_kept",
-    /// A replica forgets the known message ids when it starts.
+    /// Known message ids are forgotten with the owner that stored them.
     DedupeInMemory = "dedupe_in_memory",
     /// A snapshot leaves the known message ids out.
     DedupeNotInSnapshot = "dedupe_not_in_snapshot",
