@@ -71,8 +71,8 @@ pub(crate) async fn leave(node: &Node, drain: &Drain, longest: Duration) {
     drain.begin();
     let drained = node.drain(begun + longest).await;
     let (handed_over, left) = (drained.handed_over, drained.left.len());
-    for (shard, reason) in &drained.left {
-        tracing::warn!(%shard, reason, "stopping as the owner of a shard: it will have none for a moment");
+    if let Some((shard, reason)) = drained.left.first() {
+        tracing::warn!(left, first = %shard, reason, "stopping as an owner: those shards have none for a moment");
     }
     tracing::info!(handed_over, left, took = ?begun.elapsed(), "rooms are handed over");
     if handed_over == 0 && left > 0 {

@@ -31,6 +31,8 @@ pub(crate) struct RemoteSeat {
     link: watch::Receiver<Link>,
     /// Resolves when the room has an owner of a higher epoch: this one may have died without a word.
     overtaken: BoxFuture<'static, ()>,
+    /// Seen to be lost.
+    is_over: bool,
 }
 
 impl RemoteSeat {
@@ -38,7 +40,7 @@ impl RemoteSeat {
         let link = upstream.links.add(&room);
         let (shard, epoch) = (host.shard_of(&room), owner.epoch);
         let overtaken = Box::pin(async move { route_after(host.as_ref(), shard, epoch).await });
-        Self { upstream, room, epoch, link, overtaken }
+        Self { upstream, room, epoch, link, overtaken, is_over: false }
     }
 
     /// The epoch of the ownership that the seat relies on.
@@ -48,16 +50,20 @@ impl RemoteSeat {
 
     /// Whether it still stands, as far as is known here.
     pub(crate) fn is_current(&self) -> bool {
-        !self.upstream.gone.is_cancelled() && !matches!(*self.link.borrow(), Link::Moved(_))
+        !self.is_over && !self.upstream.gone.is_cancelled() && !matches!(*self.link.borrow(), Link::Moved(_))
     }
 
     /// Resolves when it is lost.
     pub(crate) async fn lost(&mut self) {
+        if self.is_over {
+            return;
+        }
         tokio::select! {
             // Either the link says so, or it goes with its socket: both end the seat.
             _ = self.link.wait_for(|link| matches!(link, Link::Moved(_))) => {}
             () = &mut self.overtaken => {}
         }
+        self.is_over = true;
     }
 
     /// What the former owner said of the new one.

@@ -18,11 +18,13 @@ use crate::route::OWNERSHIP_ENDS;
 pub(crate) struct LocalSeat {
     room: LocalRoom,
     lost: BoxFuture<'static, ()>,
+    /// Seen to be lost.
+    is_over: bool,
 }
 
 impl LocalSeat {
     pub(crate) fn new(room: LocalRoom) -> Self {
-        Self { lost: room.owned.lost(), room }
+        Self { lost: room.owned.lost(), room, is_over: false }
     }
 
     /// The epoch of the ownership.
@@ -32,12 +34,15 @@ impl LocalSeat {
 
     /// Whether the ownership lasts.
     pub(crate) fn is_current(&self) -> bool {
-        self.room.owned.is_current()
+        !self.is_over && self.room.owned.is_current()
     }
 
     /// Resolves when the ownership is over.
     pub(crate) async fn lost(&mut self) {
-        (&mut self.lost).await;
+        if !self.is_over {
+            (&mut self.lost).await;
+            self.is_over = true;
+        }
     }
 
     /// Joins, answers, and from then on the socket's writer serves the subscription. Returns the life joined.
@@ -67,7 +72,7 @@ impl LocalSeat {
 
     /// Whether the ownership is over. The log, which refused something, may be the first to know.
     pub(crate) async fn is_over_soon(&mut self) -> bool {
-        tokio::time::timeout(OWNERSHIP_ENDS, &mut self.lost).await.is_ok() || !self.is_current()
+        tokio::time::timeout(OWNERSHIP_ENDS, self.lost()).await.is_ok() || !self.is_current()
     }
 
     /// Hands a publish to the shard. Waits while its queue is full: the socket is not read meanwhile.

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::common::{Cluster, Served, one_node, two_nodes, uuid};
+use crate::common::{Cluster, Gate, Served, one_node, three_nodes, two_nodes, uuid};
 
 /// Long enough for anything that would be served to be served.
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -116,4 +116,29 @@ async fn session_through_a_node_whose_owner_stops_goes_on_at_the_next_one() {
     let reply = socket.reply().await;
     assert_eq!((&reply["id"], &reply["ok"]["offsets"]), (&json!(id), &json!([1])), "{reply}");
     accepting.abort();
+}
+
+/// The way to the owner was open before it stopped.
+#[tokio::test]
+async fn session_with_an_owner_that_stops_under_way_goes_on_at_the_next_one() {
+    let (cluster, [first, second, third]) = three_nodes().await;
+    let shard = cluster.shard_of("a");
+    cluster.set_owner(shard, Some(second.id()));
+    let gate = Gate::before(&second.url).await;
+    cluster.set_url(second.id(), gate.url.clone());
+    let mut socket = first.client("/v1/ws").await;
+    assert_eq!(socket.publish(Some("a"), json!(1)).await, 1);
+    gate.close();
+    let mut sent = Vec::new();
+    for n in 2..=4 {
+        let publish = json!({ "room": "a", "messages": [{ "id": uuid(), "data": n }] });
+        sent.push(socket.send("publish", publish).await);
+    }
+    // Its commands are answered in their order: by then the publishes are on their way.
+    socket.ok("hello", json!({})).await;
+    cluster.set_owner(shard, Some(third.id()));
+    for (offset, id) in (2..).zip(sent) {
+        let reply = socket.reply().await;
+        assert_eq!((&reply["id"], &reply["ok"]["offsets"]), (&json!(id), &json!([offset])), "{reply}");
+    }
 }

@@ -101,6 +101,11 @@ impl Cluster {
         FakeNode { cluster: self.clone(), identity, believes: Arc::default() }
     }
 
+    /// Others reach the node at this URL from now on.
+    pub(crate) fn set_url(&self, node: NodeId, url: String) {
+        self.0.nodes.lock()[node.0 as usize - 1].0.client_url = url;
+    }
+
     pub(crate) fn shard_of(&self, room: &str) -> ShardId {
         room.parse::<RoomName>().unwrap().hash_shard(self.count())
     }

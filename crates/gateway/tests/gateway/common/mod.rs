@@ -1,6 +1,7 @@
 //! Gateways over a cluster in memory, and clients for them.
 
 mod cluster;
+mod gate;
 mod rest;
 mod ws;
 
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub(crate) use cluster::{Cluster, FakeNode, Log};
+pub(crate) use gate::Gate;
 pub(crate) use rest::Rest;
 pub(crate) use ws::Client;
 
