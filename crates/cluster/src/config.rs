@@ -74,6 +74,8 @@ pub struct Tuning {
     pub ping_silence_max: Duration,
     /// A node whose disk has not answered for so long calls itself unfit to own anything.
     pub disk_stall_max: Duration,
+    /// Below so many free bytes, or one hundredth of the disk if that is more, new writes are refused.
+    pub disk_reserve: u64,
     /// An owner that heard no quorum for this long is none.
     pub quorum_age_max: Duration,
     /// A batch without an answer for this long ends unknown.
@@ -116,6 +118,7 @@ impl Default for Tuning {
             ping_interval: Duration::from_millis(100),
             ping_silence_max: Duration::from_millis(500),
             disk_stall_max: Duration::from_secs(2),
+            disk_reserve: 64 << 20,
             quorum_age_max: Duration::from_millis(1_500),
             answer_timeout: Duration::from_secs(5),
             join_timeout: Duration::from_secs(60),

@@ -187,7 +187,7 @@ impl Shared {
         (group, replica, epoch): (GroupId, roomkeeper_types::ReplicaId, Epoch),
     ) -> Answer {
         let refused = |why: String| Answer::Later(why);
-        if self.pings.is_unfit_here() || self.pings.is_leaving_here() {
+        if self.pings.is_unfit_here() || self.pings.is_leaving_here() || self.space.is_full() {
             return refused("this node should own nothing now".to_owned());
         }
         let Some(local) = self.group(group).filter(|local| local.replica() == replica) else {

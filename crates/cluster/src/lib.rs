@@ -38,6 +38,7 @@ mod quarantine;
 
 // Small parts.
 mod backoff;
+mod space;
 mod tasks;
 mod versioned;
 

@@ -23,6 +23,7 @@ use crate::pings::{Cause, PingThread, Pings};
 use crate::quarantine::Quarantine;
 use crate::router::{Announcer, Known, Owner, Route, Table};
 use crate::shard::{LocalCopy, Shards};
+use crate::space::Space;
 use crate::tasks::{Failure, Tasks};
 
 /// How long the peer service may take to end once all groups have stopped: peers may hold streams open.
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     /// Woken when this node becomes the owner of a shard: it may be a shard's first.
     pub(crate) births: Notify,
     pub(crate) quarantine: Quarantine,
+    pub(crate) space: Arc<Space>,
     /// The identity as it is on disk now; `identity` is as it was at the start.
     pub(crate) stored: Mutex<StoredIdentity>,
     pub(crate) tasks: Tasks,

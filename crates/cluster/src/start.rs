@@ -30,6 +30,7 @@ use crate::quarantine::{Quarantine, tell_standings};
 use crate::router::{Announcer, Table, announce, gossip};
 use crate::settle::{check_membership, keep_addresses, settle_identity};
 use crate::shard::{Shards, open_shards};
+use crate::space::watch_space;
 use crate::tasks::{Failure, Tasks};
 
 /// How long a start waits for other nodes before it returns all the same.
@@ -100,6 +101,7 @@ async fn assemble(
         failover: Failover::default(),
         births: tokio::sync::Notify::new(),
         quarantine: Quarantine::new(memory),
+        space: Arc::default(),
         stored: parking_lot::Mutex::new(identity.clone()),
         events: crate::events::Events::default(),
         tasks: Tasks::default(),
@@ -153,6 +155,7 @@ impl Shared {
         self.tasks.spawn_loop(keep_addresses(self.clone()));
         self.tasks.spawn_loop(watch_meta(self.clone()));
         self.tasks.spawn_loop(watch_disk(self.clone()));
+        self.tasks.spawn_loop(watch_space(self.clone()));
         self.tasks.spawn_loop(update_own_record(self.clone()));
         self.tasks.spawn_loop(reconcile_meta(self.clone()));
         self.tasks.spawn_loop(place_shards(self.clone()));

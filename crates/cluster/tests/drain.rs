@@ -30,7 +30,7 @@ async fn publish_on(nodes: Vec<Node>, room: RoomName, stop: Arc<AtomicBool>, sto
                 stored.fetch_add(1, Ordering::Relaxed);
             }
             Ok(other) => panic!("publish came to {other:?}"),
-            Err(SubmitError::NotProposed) => tokio::task::yield_now().await,
+            Err(SubmitError::NotProposed | SubmitError::DiskFull) => tokio::task::yield_now().await,
             Err(SubmitError::Unknown(why)) => panic!("a planned move left a command unknown: {why}"),
         }
     }

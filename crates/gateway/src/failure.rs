@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn submit_error_of_any_kind_is_unknown() {
-        for error in [SubmitError::NotProposed, SubmitError::Unknown("fatal".into())] {
+        for error in [SubmitError::NotProposed, SubmitError::DiskFull, SubmitError::Unknown("fatal".into())] {
             let error = unsubmitted(&error);
             assert_eq!(error.code, ErrorCode::Unavailable);
             assert!(error.code.is_unknown() && error.retry);

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::stamps::Stamps;
 use super::{Completion, SubmitError};
 use crate::config::Tuning;
+use crate::space::Space;
 
 /// When ownership ends, how long the batch in flight may still turn out to be committed.
 const GRACE: Duration = Duration::from_millis(500);
@@ -165,6 +166,7 @@ pub(crate) struct Batcher {
     answer_timeout: Duration,
     entry_bytes_max: usize,
     entry_commands_max: usize,
+    space: Arc<Space>,
 }
 
 impl Batcher {
@@ -174,6 +176,7 @@ impl Batcher {
         group: Arc<dyn ShardGroup>,
         stamps: Arc<Stamps>,
         tuning: &Tuning,
+        space: Arc<Space>,
         ended: CancellationToken,
     ) -> (Queue, Self) {
         let (sender, jobs) = mpsc::channel(tuning.queue_commands_max);
@@ -200,6 +203,7 @@ impl Batcher {
             answer_timeout: tuning.answer_timeout,
             entry_bytes_max: tuning.entry_bytes_max,
             entry_commands_max: tuning.queue_commands_max,
+            space,
         };
         (queue, batcher)
     }
@@ -261,6 +265,9 @@ impl Batcher {
     }
 
     async fn propose(&mut self, commands: Vec<Command>, waiting: Vec<Pending>) {
+        if self.space.is_full() {
+            return self.fail(SubmitError::DiskFull, waiting);
+        }
         let payload = Batch { time: self.stamps.next(), commands }.encode();
         let unknown = |why: String| Err(ProposeError::Unknown(why));
         let answer = tokio::select! {
@@ -283,6 +290,10 @@ impl Batcher {
             Err(ProposeError::NotLeader) => SubmitError::NotProposed,
             Err(ProposeError::Unknown(why)) => SubmitError::Unknown(why),
         };
+        self.fail(error, waiting);
+    }
+
+    fn fail(&self, error: SubmitError, waiting: Vec<Pending>) {
         // Before anyone hears of it: what they submit then is of the next generation.
         self.verdicts.fail(&error);
         for done in waiting {

@@ -38,6 +38,7 @@ struct Bench {
     group: Arc<FakeGroup>,
     queue: Queue,
     ended: CancellationToken,
+    space: Arc<Space>,
     said: Said,
 }
 
@@ -46,10 +47,11 @@ impl Bench {
         let mut tuning = Tuning::default();
         change(&mut tuning);
         let (group, ended) = (Arc::new(FakeGroup::default()), CancellationToken::new());
-        let stamps = Arc::<Stamps>::default();
-        let (queue, batcher) = Batcher::new(Epoch(7), group.clone(), stamps, &tuning, ended.clone());
+        let (stamps, space) = (Arc::<Stamps>::default(), Arc::<Space>::default());
+        let (queue, batcher) =
+            Batcher::new(Epoch(7), group.clone(), stamps, &tuning, space.clone(), ended.clone());
         tokio::spawn(batcher.run());
-        Self { group, queue, ended, said: Arc::default() }
+        Self { group, queue, ended, space, said: Arc::default() }
     }
 
     fn submission(&self, room: &str) -> impl Future<Output = ()> + Send + 'static {
@@ -93,6 +95,7 @@ impl Bench {
         let word = |result| match result {
             Ok(_) => "ok",
             Err(SubmitError::NotProposed) => "not",
+            Err(SubmitError::DiskFull) => "full",
             Err(SubmitError::Unknown(_)) => "unknown",
         };
         let said = std::mem::take(&mut *self.said.lock());
@@ -301,12 +304,36 @@ async fn batch_in_flight_at_the_end_of_ownership_is_not_waited_for_long() {
 async fn command_dropped_with_its_batcher_ends_unknown() {
     let tuning = Tuning::default();
     let group = Arc::new(FakeGroup::default());
-    let (queue, batcher) =
-        Batcher::new(Epoch(7), group.clone(), Arc::default(), &tuning, CancellationToken::new());
+    let (queue, batcher) = Batcher::new(
+        Epoch(7),
+        group.clone(),
+        Arc::default(),
+        &tuning,
+        Arc::default(),
+        CancellationToken::new(),
+    );
     let running = tokio::spawn(batcher.run());
     let (done, said) = oneshot::channel();
     queue.submit(delete("a"), Box::new(move |result| drop(done.send(result)))).await;
     settle().await;
     running.abort();
     assert!(matches!(said.await, Ok(Err(SubmitError::Unknown(_)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn disk_full_refuses_what_is_not_proposed_until_there_is_room_again() {
+    let bench = Bench::new(|_| {});
+    bench.submit("a").await;
+    bench.submit("b").await;
+    assert!(bench.space.look(0, 100));
+    bench.submit("c").await;
+    // What was proposed before goes on; what waits behind it is refused as a whole.
+    assert_eq!(bench.commit().await, ["a"]);
+    assert_eq!(bench.said(), "a:ok b:full c:full");
+    bench.submit("d").await;
+    assert_eq!((bench.proposals(), bench.said().as_str()), (0, "d:full"));
+    assert!(bench.space.look(1000, 100));
+    bench.submit("e").await;
+    assert_eq!(bench.commit().await, ["e"]);
+    assert_eq!(bench.said(), "e:ok");
 }

@@ -103,8 +103,15 @@ fn take(
         shards: shared.identity.shards,
         observer: shared.observer.clone(),
     });
-    let (ownership, batcher) =
-        Ownership::begin(shard, claim, group, store, local.stamps.clone(), &shared.tuning);
+    let (ownership, batcher) = Ownership::begin(
+        shard,
+        claim,
+        group,
+        store,
+        local.stamps.clone(),
+        &shared.tuning,
+        shared.space.clone(),
+    );
     let me = shared.identity.node;
     if !shared.table.hold(me, ownership.clone()) {
         tracing::debug!(%shard, %epoch, "not taking ownership: a higher epoch is known");

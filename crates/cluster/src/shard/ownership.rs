@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::batcher::{Batcher, Queue, ShardGroup};
 use super::stamps::Stamps;
 use crate::config::Tuning;
+use crate::space::Space;
 
 /// Why a command got no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum SubmitError {
     /// It is definitely not in the log: this node no longer owns the shard.
     #[error("not proposed: this node no longer owns the shard")]
     NotProposed,
+    /// It is definitely not in the log: this node's disk has no room for more. Reads go on.
+    #[error("not proposed: the disk of the room's owner is full")]
+    DiskFull,
     /// It may be in the log: send it again with the same ids.
     #[error("outcome unknown: {0}")]
     Unknown(String),
@@ -70,9 +74,10 @@ impl Ownership {
         store: ReplicaStore,
         stamps: Arc<Stamps>,
         tuning: &Tuning,
+        space: Arc<Space>,
     ) -> (Self, Batcher) {
         let ended = CancellationToken::new();
-        let (queue, batcher) = Batcher::new(epoch, group.clone(), stamps, tuning, ended.clone());
+        let (queue, batcher) = Batcher::new(epoch, group.clone(), stamps, tuning, space, ended.clone());
         let until = Until::new(until);
         let read_timeout = tuning.answer_timeout;
         let inner = Inner { shard, epoch, group, store, queue, ended, until, read_timeout };

@@ -68,6 +68,15 @@ impl Ownerships {
         let claim = (Epoch(epoch), Instant::now() + Duration::from_secs(60));
         let store = self.data.replica(ReplicaId(1)).unwrap();
         let tuning = Tuning::default();
-        Ownership::begin(ShardId(shard), claim, Arc::new(NoGroup), store, Arc::default(), &tuning).0
+        Ownership::begin(
+            ShardId(shard),
+            claim,
+            Arc::new(NoGroup),
+            store,
+            Arc::default(),
+            &tuning,
+            Arc::default(),
+        )
+        .0
     }
 }

@@ -1,0 +1,127 @@
+//! A disk that fills up: writes are refused while there is still room for what Raft itself needs.
+//!
+//! An append that fails stops its replica and with it the node, so that it must not come to that. Below a reserve
+//! of free bytes an owner proposes nothing more: its clients are told, reads go on, and it looks for another replica
+//! that has room and will own the shard. The rest of the reserve is for elections, and for the appends of leaders
+//! elsewhere that have room. When space returns, writes are taken again by themselves.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::statvfs::statvfs;
+use roomkeeper_types::NodeId;
+
+use crate::events::{Event, EventKind};
+use crate::node::Shared;
+
+/// How often the disk is asked.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// How often shards are offered to other replicas while there is no room.
+const OFFER: Duration = Duration::from_secs(5);
+/// The reserve is this part of the disk, or more where the configuration says so.
+const PART: u64 = 100;
+
+/// Whether the disk has room for more writes.
+#[derive(Debug, Default)]
+pub(crate) struct Space {
+    full: AtomicBool,
+}
+
+impl Space {
+    /// New writes are refused.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// Takes note of what is free; whether that changes anything. There is room again a quarter above the reserve,
+    /// so that it does not flap.
+    pub(crate) fn look(&self, free: u64, reserve: u64) -> bool {
+        let enough = if self.is_full() { reserve.saturating_add(reserve / 4) } else { reserve };
+        let full = free < enough;
+        self.full.swap(full, Ordering::AcqRel) != full
+    }
+}
+
+/// Bytes that are free for this process, and bytes of the whole file system. Blocks.
+fn free_and_total(path: &Path) -> io::Result<(u64, u64)> {
+    let found = statvfs(path)?;
+    let unit = found.fragment_size();
+    Ok((found.blocks_available().saturating_mul(unit), found.blocks().saturating_mul(unit)))
+}
+
+/// Watches the disk, for ever.
+pub(crate) async fn watch_space(shared: Arc<Shared>) {
+    let mut offered: Option<Instant> = None;
+    loop {
+        let path = shared.dir.path().to_owned();
+        match tokio::task::spawn_blocking(move || free_and_total(&path)).await {
+            Ok(Ok((free, total))) => {
+                let reserve = shared.tuning.disk_reserve.max(total / PART);
+                if shared.space.look(free, reserve) {
+                    tell(&shared, free, reserve);
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "cannot tell how much of the disk is free"),
+            Err(error) => tracing::error!(%error, "looking at the disk failed"),
+        }
+        if shared.space.is_full() && offered.is_none_or(|at| at.elapsed() > OFFER) {
+            offer_shards(&shared).await;
+            offered = Some(Instant::now());
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+fn tell(shared: &Shared, free: u64, reserve: u64) {
+    let (free, reserve) = (free >> 20, reserve >> 20);
+    let reason = match shared.space.is_full() {
+        true => format!("the disk is full: {free} MiB are free, writes are refused below {reserve}"),
+        false => format!("the disk has room again: {free} MiB are free"),
+    };
+    tracing::error!(free_mib = free, reserve_mib = reserve, "space on the disk");
+    shared
+        .events
+        .record(Event { from: Some(shared.identity.node), ..Event::new(EventKind::Suspicion, reason) });
+}
+
+/// Asks the other voters of every shard that is owned here to own it. One that has no room itself says no.
+async fn offer_shards(shared: &Shared) {
+    for held in shared.table.held() {
+        let Some(local) = shared.shards.get(held.shard()) else { continue };
+        let voters = local.group.status().voters;
+        let others: Vec<NodeId> =
+            voters.iter().map(|voter| voter.node).filter(|node| *node != shared.identity.node).collect();
+        for node in others {
+            match shared.hand_over(held.shard(), node, "the disk is full").await {
+                Ok(()) => break,
+                Err(error) => tracing::debug!(shard = %held.shard(), %node, %error, "not taken"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_below_the_reserve_is_full_until_a_quarter_more_is_free() {
+        let space = Space::default();
+        let seen: Vec<(bool, bool)> = [100, 99, 100, 124, 125, 100]
+            .into_iter()
+            .map(|free| (space.look(free, 100), space.is_full()))
+            .collect();
+        let expected =
+            [(false, false), (true, true), (false, true), (false, true), (true, false), (false, false)];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn free_space_is_part_of_the_whole() {
+        let (free, total) = free_and_total(Path::new(".")).unwrap();
+        assert!(free <= total && total > 0);
+    }
+}
