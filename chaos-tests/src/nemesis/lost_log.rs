@@ -16,8 +16,10 @@ use super::{Done, Field, Nemesis, Target};
 const LOGS: &str = "log";
 /// Where they are meanwhile, among what the cluster has put aside.
 const ASIDE: &str = "lost-log";
-/// How long A and B write, and how long B and C may.
-const PHASE: Duration = Duration::from_secs(2);
+/// How long A and B write.
+const WITHOUT_C: Duration = Duration::from_secs(2);
+/// How long B and C have to start and to write, if they can.
+const WITHOUT_A: Duration = Duration::from_secs(7);
 
 /// The choreography. In the end A is started, and B gets its logs back if it refused to be without them.
 #[derive(Debug, Clone, Copy)]
@@ -37,14 +39,14 @@ impl Nemesis for LostLog {
             ensure!(nodes.len() == 3, "the choreography is for three nodes");
             let [a, b, c] = [nodes[0], nodes[1], nodes[2]];
             field.cluster.kill9(c).await?;
-            sleep(PHASE).await;
+            sleep(WITHOUT_C).await;
             field.cluster.kill9_at_once(&[a, b]).await?;
             let logs = field.cluster.data_dir(b).join(LOGS);
             let aside = field.cluster.aside().join(ASIDE);
             fs::rename(&logs, &aside).with_context(|| format!("cannot take {} away", logs.display()))?;
             field.cluster.start_unready(c)?;
             field.cluster.start_unready(b)?;
-            sleep(PHASE).await;
+            sleep(WITHOUT_A).await;
             Ok(format!("node {b} lost its logs"))
         })
     }

@@ -293,7 +293,7 @@ fn raft_config(group: GroupId, timing: Timing) -> Config {
         // A log that came back shorter is a loss to be found, not to be got used to.
         allow_log_reversion: Some(false),
         max_payload_entries: 1024,
-        purge_batch_size: 1024,
+        purge_batch_size: log_to_keep.min(1024),
         snapshot_policy: SnapshotPolicy::LogsSinceLast(2 * log_to_keep),
         max_in_snapshot_log_to_keep: log_to_keep,
         install_snapshot_timeout: 60_000,
