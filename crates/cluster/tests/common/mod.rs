@@ -29,6 +29,17 @@ impl Observer for Seen {
     }
 }
 
+/// A port that stays free while its node is down: below Linux's ephemeral ports, which outgoing connections are
+/// given.
+async fn free_port() -> TcpListener {
+    for _ in 0..200 {
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", rand::random_range(12_000..31_000))).await {
+            return listener;
+        }
+    }
+    panic!("no port is free");
+}
+
 /// A data directory and an address, and the node on it while it runs.
 pub(crate) struct Site {
     pub(crate) dir: TempDir,
@@ -42,7 +53,7 @@ pub(crate) struct Site {
 impl Site {
     /// An empty directory and a port of its own.
     pub(crate) async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = free_port().await;
         let address = listener.local_addr().unwrap();
         let dir = tempfile::tempdir().unwrap();
         Self { dir, address, seen: Arc::default(), quick: false, node: None }
@@ -50,7 +61,7 @@ impl Site {
 
     /// For a node that is not running.
     pub(crate) async fn move_to_another_port(&mut self) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = free_port().await;
         self.address = listener.local_addr().unwrap();
     }
 
