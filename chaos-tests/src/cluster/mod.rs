@@ -66,6 +66,7 @@ pub struct Cluster {
     secret: String,
     /// Environment of every node.
     settings: Vec<(String, String)>,
+    logs: PathBuf,
     scratch: Scratch,
 }
 
@@ -91,24 +92,37 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start_with`].
     pub async fn start_with_settings(setup: Setup, settings: &[(&str, &str)]) -> Result<Self> {
-        let mut cluster = Self::prepare(setup)?;
+        Self::start_prepared(Self::prepare(setup, None)?, settings).await
+    }
+
+    /// The same with the nodes' logs, `node0.log` and so on, in a folder that stays.
+    ///
+    /// # Errors
+    /// As [`Cluster::start_with`].
+    pub async fn start_logging_to(logs: &Path, setup: Setup, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_prepared(Self::prepare(setup, Some(logs))?, settings).await
+    }
+
+    async fn start_prepared(mut cluster: Self, settings: &[(&str, &str)]) -> Result<Self> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         cluster.settings = settings.iter().map(owned).collect();
-        for k in 0..setup.size {
+        for k in 0..cluster.size() {
             cluster.spawn(k)?;
         }
         cluster.wait_ready().await?;
         Ok(cluster)
     }
 
-    fn prepare(setup: Setup) -> Result<Self> {
+    fn prepare(setup: Setup, logs: Option<&Path>) -> Result<Self> {
         let scratch = Scratch::new()?;
+        let logs = logs.unwrap_or(scratch.path()).to_owned();
         let net = if setup.bridged { Net::Bridged(Bridged::new()?) } else { Net::Loopback };
         let secret = format!("{:032x}", rand::random::<u128>());
         // A client needs an address; replaced below, when there are some.
         let client = Client::new(ClientConfig::new(["http://127.0.0.1:1"]))?;
         let nodes = Vec::new();
-        let mut cluster = Self { nodes, net, client, setup, secret, settings: Vec::new(), scratch };
+        let settings = Vec::new();
+        let mut cluster = Self { nodes, net, client, setup, secret, settings, logs, scratch };
         for _ in 0..setup.size {
             cluster.place_node()?;
         }
@@ -124,7 +138,7 @@ impl Cluster {
             reserved: place.reserved,
             namespace: place.namespace,
             disk: Disk::new(self.setup.disk, self.scratch.path(), &format!("node{k}"))?,
-            log: self.scratch.path().join(format!("node{k}.log")),
+            log: self.logs.join(format!("node{k}.log")),
             process: None,
             port_retries: 0,
             founds: k == 0,

@@ -1,7 +1,7 @@
 //! One run of a scenario, from the first node's start to the verdict.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -89,7 +89,7 @@ pub async fn run(scenario: &Scenario, options: &Options, machine: &Machine) -> R
     let (out, seed) = (&options.out, options.seed);
     println!("{}, {nodes} nodes, seed {seed}, into {}", scenario.name, out.display());
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let cluster = Cluster::start_with(scenario.setup(nodes)).await?;
+    let cluster = Cluster::start_logging_to(out, scenario.setup(nodes), &[]).await?;
     let run = Run::begin(out, info(scenario, seed, nodes))?;
     let mut plan = (scenario.plan)(seed);
     plan.seed = seed;
@@ -112,7 +112,7 @@ pub async fn run(scenario: &Scenario, options: &Options, machine: &Machine) -> R
         Ok(Err(error)) => trouble.push(format!("the load did not end well: {error:#}")),
         Err(_) => trouble.push(format!("the load did not end within {FINISH_LIMIT:?}")),
     }
-    let logs = keep_logs(&field.cluster, out)?;
+    let logs: Vec<PathBuf> = (0..field.cluster.size()).map(|k| field.cluster.log(k).to_owned()).collect();
     let verdict = run.judge(field.cluster.client(), &plan.rooms, &logs).await?;
     for (name, most) in scenario.at_most.iter().chain(&[(ENDED, 0)]) {
         let had = verdict.count(name);
@@ -188,15 +188,4 @@ async fn come_back(field: &mut Field) -> Result<()> {
         }
         tries += 1;
     }
-}
-
-/// Copies the nodes' logs.
-fn keep_logs(cluster: &Cluster, out: &Path) -> Result<Vec<PathBuf>> {
-    let mut logs = Vec::new();
-    for k in 0..cluster.size() {
-        let kept = out.join(format!("node{k}.log"));
-        fs::copy(cluster.log(k), &kept).with_context(|| format!("cannot keep the log of node {k}"))?;
-        logs.push(kept);
-    }
-    Ok(logs)
 }
