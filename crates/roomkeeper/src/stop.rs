@@ -79,6 +79,7 @@ pub(crate) async fn leave(node: &Node, drain: &Drain, longest: Duration) {
         // There is nobody to send clients to.
         return;
     }
-    let longest = longest.saturating_sub(begun.elapsed()).max(DISMISS_MIN);
-    tokio::join!(tokio::time::sleep(LINGER), drain.dismiss(longest));
+    // Before anybody is dismissed: sockets still see through what they had under way when their room moved.
+    tokio::time::sleep(LINGER).await;
+    drain.dismiss(longest.saturating_sub(begun.elapsed()).max(DISMISS_MIN)).await;
 }

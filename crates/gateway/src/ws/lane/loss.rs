@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use roomkeeper_protocol::{OwnerHint, Push};
 use roomkeeper_types::{Epoch, RoomName};
 use tokio::time::{sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::{Flow, Lane, Seat};
 use crate::route::{OWNERSHIP_ENDS, owner_hint};
@@ -18,6 +19,8 @@ use crate::ws::conn::{Conn, Outgoing};
 const LAST_WORD: Duration = Duration::from_millis(50);
 /// How long a room socket stays after its client was told that the room has moved.
 const LINGER: Duration = Duration::from_millis(250);
+/// How long the next owner is still waited for when the socket is to be closed.
+const STOPPING: Duration = Duration::from_secs(1);
 /// Between two tries to reach the next owner.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -76,7 +79,7 @@ impl Lane {
         loop {
             let found = tokio::select! {
                 found = self.take_seat(Some(former), deadline) => found,
-                () = stop.cancelled() => Ok(()),
+                () = stopped_for(&stop, STOPPING) => Ok(()),
             };
             match found {
                 Ok(()) => break,
@@ -105,6 +108,11 @@ impl Lane {
         let next = self.window.first_deadline();
         self.arm(next);
     }
+}
+
+async fn stopped_for(stop: &CancellationToken, time: Duration) {
+    stop.cancelled().await;
+    sleep(time).await;
 }
 
 /// What the client is told of the room's owner, which is waited for until `deadline`.
