@@ -175,8 +175,12 @@ impl Shared {
     fn serve(self: &Arc<Self>, listener: TcpListener) {
         let shared = self.clone();
         let serving = tokio::spawn(async move {
-            let incoming = split_incoming(listener, shared.pings.clone());
-            if let Err(error) = shared.consensus.serve(incoming).await {
+            let (incoming, accepting) = split_incoming(listener, shared.pings.clone());
+            let served = tokio::select! {
+                served = shared.consensus.serve(incoming) => served,
+                () = accepting => return,
+            };
+            if let Err(error) = served {
                 shared.failure.report(format!("peers are not served any more: {error}"));
             }
         });

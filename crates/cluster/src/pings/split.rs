@@ -22,16 +22,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections of the other kind that wait to be served.
 const OTHERS_MAX: usize = 64;
 
-/// Accepts for ever; yields the connections that are not pings.
+/// The connections that are not pings, and what accepts all: it holds the listener, and is to be run beside the
+/// service that takes the connections and dropped with it, so that the port is free when the service has ended.
 pub(crate) fn split_incoming(
     listener: TcpListener,
     pings: Pings,
-) -> impl Stream<Item = io::Result<TcpStream>> + Send + Unpin {
+) -> (impl Stream<Item = io::Result<TcpStream>> + Send + Unpin, impl Future<Output = ()> + Send) {
     let (others, mut rest) = mpsc::channel(OTHERS_MAX);
-    tokio::spawn(accept(listener, pings, others));
-    futures::stream::poll_fn(move |context| rest.poll_recv(context))
+    let incoming = futures::stream::poll_fn(move |context| rest.poll_recv(context));
+    (incoming, accept(listener, pings, others))
 }
 
+/// Until nobody takes connections any more.
 async fn accept(listener: TcpListener, pings: Pings, others: mpsc::Sender<io::Result<TcpStream>>) {
     let places = Arc::new(Semaphore::new(UNDECIDED_MAX));
     loop {
