@@ -23,11 +23,19 @@ const DATA: i32 = 5;
 struct Place {
     scratch: Scratch,
     reserved: Reserved,
+    /// Given to the node by its environment, as it is to a cluster's own nodes.
+    env: Vec<(String, String)>,
 }
 
 impl Place {
     fn new() -> Self {
-        Self { scratch: Scratch::new().unwrap(), reserved: Reserved::new().unwrap() }
+        Self { scratch: Scratch::new().unwrap(), reserved: Reserved::new().unwrap(), env: Vec::new() }
+    }
+
+    /// The node knows this cluster's secret: without it nobody would tell it anything.
+    fn trusted_by(mut self, cluster: &Cluster) -> Self {
+        self.env.push(("ROOMKEEPER_CLUSTER_SECRET".to_owned(), cluster.secret().to_owned()));
+        self
     }
 
     fn data(&self) -> PathBuf {
@@ -41,7 +49,7 @@ impl Place {
     }
 
     async fn refuses_data(self, data: &Path, more: &[&str], code: i32, words: &str) -> Scratch {
-        let Self { scratch, reserved } = self;
+        let Self { scratch, reserved, env } = self;
         let addresses = reserved.addresses;
         // What is given more than once is an error of its own: the defaults only where nothing is said.
         let mut args = vec!["serve".to_owned(), format!("--data-dir={}", data.display())];
@@ -57,7 +65,8 @@ impl Place {
         args.extend(more.iter().map(|arg| (*arg).to_owned()));
         drop(reserved);
         let log = scratch.path().join("log");
-        let status = Process::start(&Launch::of(&args), &log).unwrap().wait(LIMIT).await.unwrap();
+        let launch = Launch { env, ..Launch::of(&args) };
+        let status = Process::start(&launch, &log).unwrap().wait(LIMIT).await.unwrap();
         let said = log_tail(&log, 100);
         assert_eq!(status.code(), Some(code), "{more:?}: {said}");
         assert!(said.contains(words), "{more:?} does not say '{words}': {said}");
@@ -136,7 +145,7 @@ async fn data_dir_of_a_running_node_or_another_cluster_is_refused_with_code_5() 
     one.stop(0).await.unwrap();
     let join = format!("--join={}", other.addresses(0).peer);
     let words = format!("the data directory belongs to cluster {cluster}");
-    Place::new().refuses_data(&data, &[&join], DATA, &words).await;
+    Place::new().trusted_by(&other).refuses_data(&data, &[&join], DATA, &words).await;
 
     // Neither attempt did anything to it.
     one.start_node(0).await.unwrap();

@@ -176,6 +176,12 @@ impl Cluster {
         (0..self.size()).map(|k| self.url(k)).collect()
     }
 
+    /// What its nodes have to know of each other.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
     /// A node's addresses.
     #[must_use]
     pub fn addresses(&self, k: usize) -> Addresses {
