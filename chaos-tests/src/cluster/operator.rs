@@ -15,6 +15,8 @@ use crate::guard::{marker, processes::MARKER};
 
 /// How long moving everything off a node may take.
 const DRAIN_LIMIT: Duration = Duration::from_secs(90);
+/// How long replicas may take to be built anew and to catch up.
+const WHOLE_LIMIT: Duration = Duration::from_secs(60);
 const REMOVE_LIMIT: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -69,6 +71,25 @@ impl Cluster {
                 "{left} shards still have a replica on {node} after {DRAIN_LIMIT:?}"
             );
             sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until `roomkeeper status` calls the cluster healthy: every shard has its owner, and every replica is
+    /// there and has caught up. What takes a node's data away for good has to wait for this, or it may be the
+    /// second copy of something that is lost.
+    ///
+    /// # Errors
+    /// It is still not; what `status` says last.
+    pub async fn wait_whole(&self) -> Result<()> {
+        let end = Instant::now() + WHOLE_LIMIT;
+        loop {
+            match self.command(&["status"], REMOVE_LIMIT).await {
+                Ok(()) => return Ok(()),
+                Err(error) if Instant::now() >= end => {
+                    return Err(error.context(format!("the cluster is not whole after {WHOLE_LIMIT:?}")));
+                }
+                Err(_) => sleep(LOOK).await,
+            }
         }
     }
 

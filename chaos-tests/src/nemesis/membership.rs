@@ -56,6 +56,7 @@ impl Nemesis for Replace {
 
     fn begin<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
+            field.cluster.wait_whole().await?;
             field.cluster.kill9_at_once(nodes).await?;
             field.recorder.count("kills", nodes.len() as u64);
             Ok(String::new())

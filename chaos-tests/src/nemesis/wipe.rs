@@ -22,6 +22,7 @@ impl Nemesis for Wipe {
     fn begin<'a>(&'a mut self, field: &'a mut Field, nodes: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
             let node = *nodes.first().context("no node")?;
+            field.cluster.wait_whole().await?;
             field.cluster.kill9(node).await?;
             field.recorder.count("kills", 1);
             Ok(String::new())
