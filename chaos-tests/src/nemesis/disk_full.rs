@@ -20,8 +20,8 @@ pub struct DiskFull {
 /// A node that does not survive its full disk has ended by then.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
-/// What the system says of a full disk, and a node that was told so says on.
-const NO_SPACE: &str = "No space left on device";
+/// What a node says that refuses writes.
+const NOTICED: &str = "the disk is full: ";
 
 impl DiskFull {
     /// Of these nodes.
@@ -57,7 +57,7 @@ impl Nemesis for DiskFull {
             for (k, begun) in nodes.iter().zip(self.logs.drain(..)) {
                 let log = fs::read(field.cluster.log(*k))?;
                 let new = log.get(usize::try_from(begun)?..).unwrap_or_default();
-                noticed += u64::from(String::from_utf8_lossy(new).contains(NO_SPACE));
+                noticed += u64::from(String::from_utf8_lossy(new).contains(NOTICED));
             }
             field.recorder.count("disk_full_noticed", noticed);
             self.fillers.drain(..).try_for_each(Guard::undo)?;

@@ -171,7 +171,8 @@ pub const SUITE: &[Scenario] = &[
         about: "A8: the disk of an owner full, then those of a majority; then its syncs fail",
         needs: &[Need::PowerCuts, Need::Inject],
         nodes: 3,
-        disk: IMAGE,
+        // Room for a whole ballast beside the data.
+        disk: DiskKind::Image { mib: 1_280 },
         plan: large,
         steps: |_, _| {
             vec![

@@ -76,6 +76,9 @@ pub struct Tuning {
     pub disk_stall_max: Duration,
     /// Below so many free bytes, or one hundredth of the disk if that is more, new writes are refused.
     pub disk_reserve: u64,
+    /// Bytes of a file that is given up when the disk is full all at once, at most an eighth of the disk. As much as
+    /// the log's database may have to flush, and as much again. 0: none.
+    pub disk_ballast: u64,
     /// An owner that heard no quorum for this long is none.
     pub quorum_age_max: Duration,
     /// A batch without an answer for this long ends unknown.
@@ -119,6 +122,7 @@ impl Default for Tuning {
             ping_silence_max: Duration::from_millis(500),
             disk_stall_max: Duration::from_secs(2),
             disk_reserve: 64 << 20,
+            disk_ballast: 128 << 20,
             quorum_age_max: Duration::from_millis(1_500),
             answer_timeout: Duration::from_secs(5),
             join_timeout: Duration::from_secs(60),

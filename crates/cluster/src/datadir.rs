@@ -7,6 +7,7 @@
 //! identity  which node this is; join-nonce: what it asked to join as
 //! peers     what this node remembers of other nodes' replicas
 //! aside/    databases that could not be opened, with the time: for people to look at and delete
+//! ballast   nothing: room that is given up when the disk is full
 //! scratch/  snapshots on their way; emptied at every start
 //! ```
 
@@ -27,10 +28,12 @@ const DATA: &str = "data";
 const SCRATCH: &str = "scratch";
 const PEERS: &str = "peers";
 const ASIDE: &str = "aside";
+const BALLAST: &str = "ballast";
 /// An ext4 file system's own folder, where the data directory is a mount point.
 const LOST_AND_FOUND: &str = "lost+found";
 /// What a node's directory may hold.
-const OWN: [&str; 9] = [LOCK, LOG, DATA, SCRATCH, IDENTITY_FILE, NONCE_FILE, PEERS, ASIDE, LOST_AND_FOUND];
+const OWN: [&str; 10] =
+    [LOCK, LOG, DATA, SCRATCH, IDENTITY_FILE, NONCE_FILE, PEERS, ASIDE, BALLAST, LOST_AND_FOUND];
 
 const SETTLE_MAX: Duration = Duration::from_secs(2);
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
@@ -90,6 +93,11 @@ impl DataDir {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file that only takes up room.
+    pub(crate) fn ballast(&self) -> PathBuf {
+        self.path.join(BALLAST)
     }
 
     pub(crate) fn scratch(&self) -> PathBuf {

@@ -209,6 +209,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
             () = asked.at_once.cancelled() => None,
             () = in_good_order => None,
         };
+        if failure.is_some() {
+            // Clients are better off elsewhere at once: nothing can be promised here any more.
+            asked.at_once.cancel();
+        }
         stop.cancel();
         failure
     };

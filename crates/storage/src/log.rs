@@ -64,7 +64,8 @@ pub struct LogOptions {
     pub queue_bytes: usize,
     /// A run of waiting writes is cut behind this many bytes, so that the first one's sync is not late.
     pub run_bytes: usize,
-    /// RocksDB's memtable. Entries that are purged before it is full never reach a table file.
+    /// RocksDB's memtable. Entries that are purged before it is full never reach a table file. As much again is set
+    /// aside on disk for its write-ahead log, and needed when it is flushed: a node's ballast has to hold both.
     pub write_buffer_bytes: usize,
 }
 
@@ -75,7 +76,7 @@ impl Default for LogOptions {
             cache_bytes: 64 << 20,
             queue_bytes: 64 << 20,
             run_bytes: 4 << 20,
-            write_buffer_bytes: 64 << 20,
+            write_buffer_bytes: 32 << 20,
         }
     }
 }

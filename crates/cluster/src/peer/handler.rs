@@ -52,6 +52,10 @@ impl PeerHandler for Handler {
         self.node()?.address(node)
     }
 
+    fn has_room(&self) -> bool {
+        self.node().is_none_or(|node| !node.space.is_starved())
+    }
+
     fn is_born(&self, group: GroupId) -> bool {
         // Unknown is "born": a node that knows nothing must not vote with an empty log.
         let Some(node) = self.node() else { return true };

@@ -82,7 +82,7 @@ impl Site {
     }
 
     fn tuning(&self) -> Tuning {
-        let tuning = Tuning { join_timeout: PATIENCE, ..Tuning::default() };
+        let tuning = Tuning { join_timeout: PATIENCE, disk_ballast: 0, ..Tuning::default() };
         if !self.quick {
             return tuning;
         }

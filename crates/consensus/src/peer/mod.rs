@@ -74,4 +74,9 @@ pub trait PeerHandler: Send + Sync + 'static {
     /// Whether meta says that the group was initialised: a replica with an empty log in a born group has lost
     /// or not yet received its log, and never votes.
     fn is_born(&self, group: GroupId) -> bool;
+
+    /// Whether this node's disk has room for entries. Without it appends fail as if the node were not reached.
+    fn has_room(&self) -> bool {
+        true
+    }
 }

@@ -153,6 +153,11 @@ impl Serving {
     /// Hands a request to its append stream, which begins with its first request.
     async fn append(&mut self, call: u64, group: u32, to: u64, append: pb::Append) {
         let key = (group, append.stream);
+        if let Err(why) = self.server.room_for(&append) {
+            // The stream ends here: what would follow does not fit behind what is refused.
+            self.appends.remove(&key);
+            return send(&self.out, call, Err(why)).await;
+        }
         if self.appends.get(&key).is_none_or(mpsc::Sender::is_closed) {
             self.appends.retain(|_, stream| !stream.is_closed());
             match self.server.member(self.from, group, to) {
@@ -187,6 +192,14 @@ impl PeerServer {
         Ok(local)
     }
 
+    /// An append that fails on a full disk would stop the replica for good: it is refused before.
+    fn room_for(&self, append: &pb::Append) -> Result<(), String> {
+        match append.entries.is_empty() || self.handler.has_room() {
+            true => Ok(()),
+            false => Err("the disk is full".to_owned()),
+        }
+    }
+
     async fn answer(
         &self,
         from: Option<NodeId>,
@@ -199,6 +212,7 @@ impl PeerServer {
         match body {
             Body::Ask(body) => self.handler.handle(from, body).await.map(Body::Answered),
             Body::Append(append) => {
+                self.room_for(&append)?;
                 let local = self.member(from, group, to)?;
                 let request = wire::append_in(append).map_err(|e| text(&e))?;
                 let (prev, last) = (request.prev_log_id, request.entries.last().map(|e| e.log_id));

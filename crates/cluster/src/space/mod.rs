@@ -4,6 +4,11 @@
 //! of free bytes an owner proposes nothing more: its clients are told, reads go on, and it looks for another replica
 //! that has room and will own the shard. The rest of the reserve is for elections, and for the appends of leaders
 //! elsewhere that have room. When space returns, writes are taken again by themselves.
+//!
+//! A disk that is full all at once leaves no reserve: then the [`ballast`] is given up. When half of that is used too,
+//! appends of leaders elsewhere are refused, as if this node were not reached; they come again later.
+
+mod ballast;
 
 use std::io;
 use std::path::Path;
@@ -14,26 +19,35 @@ use std::time::{Duration, Instant};
 use nix::sys::statvfs::statvfs;
 use roomkeeper_types::NodeId;
 
+use self::ballast::Ballast;
 use crate::events::{Event, EventKind};
 use crate::node::Shared;
 
 /// How often the disk is asked.
-const INTERVAL: Duration = Duration::from_millis(250);
+const INTERVAL: Duration = Duration::from_millis(100);
 /// How often shards are offered to other replicas while there is no room.
 const OFFER: Duration = Duration::from_secs(5);
 /// The reserve is this part of the disk, or more where the configuration says so.
 const PART: u64 = 100;
+/// The ballast is at most this part of the disk.
+const BALLAST_PART: u64 = 8;
 
 /// Whether the disk has room for more writes.
 #[derive(Debug, Default)]
 pub(crate) struct Space {
     full: AtomicBool,
+    starved: AtomicBool,
 }
 
 impl Space {
     /// New writes are refused.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
+    }
+
+    /// Not even entries of leaders elsewhere have room.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.starved.load(Ordering::Acquire)
     }
 
     /// Takes note of what is free; whether that changes anything. There is room again a quarter above the reserve,
@@ -56,14 +70,9 @@ fn free_and_total(path: &Path) -> io::Result<(u64, u64)> {
 pub(crate) async fn watch_space(shared: Arc<Shared>) {
     let mut offered: Option<Instant> = None;
     loop {
-        let path = shared.dir.path().to_owned();
-        match tokio::task::spawn_blocking(move || free_and_total(&path)).await {
-            Ok(Ok((free, total))) => {
-                let reserve = shared.tuning.disk_reserve.max(total / PART);
-                if shared.space.look(free, reserve) {
-                    tell(&shared, free, reserve);
-                }
-            }
+        let looking = shared.clone();
+        match tokio::task::spawn_blocking(move || look_at_disk(&looking)).await {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "cannot tell how much of the disk is free"),
             Err(error) => tracing::error!(%error, "looking at the disk failed"),
         }
@@ -73,6 +82,27 @@ pub(crate) async fn watch_space(shared: Arc<Shared>) {
         }
         tokio::time::sleep(INTERVAL).await;
     }
+}
+
+/// Blocks.
+fn look_at_disk(shared: &Shared) -> io::Result<()> {
+    let path = shared.dir.path();
+    let (free, total) = free_and_total(path)?;
+    let reserve = shared.tuning.disk_reserve.max(total / PART);
+    let ballast = Ballast::new(shared.dir.ballast(), shared.tuning.disk_ballast.min(total / BALLAST_PART));
+    let there = ballast.is_there();
+    // Without the ballast its room is not to be written to.
+    let left = if there { free } else { free.saturating_sub(ballast.bytes()) };
+    if shared.space.look(left, reserve) {
+        tell(shared, left, reserve);
+    }
+    if shared.space.is_full() {
+        let starved = !there && free < ballast.bytes() / 2;
+        shared.space.starved.store(starved, Ordering::Release);
+        return ballast.drop_it();
+    }
+    shared.space.starved.store(false, Ordering::Release);
+    if there || left < reserve { Ok(()) } else { ballast.make() }
 }
 
 fn tell(shared: &Shared, free: u64, reserve: u64) {
