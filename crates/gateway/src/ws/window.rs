@@ -126,6 +126,11 @@ impl Window {
         fenced
     }
 
+    /// Takes no publish any more: one that never entered was refused.
+    pub(crate) fn fence(&self) {
+        self.state.lock().fenced = true;
+    }
+
     /// Takes publishes again: the client has joined and knows where it stands.
     pub(crate) fn reopen(&self) {
         self.state.lock().fenced = false;

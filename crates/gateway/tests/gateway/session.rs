@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Client, Log, Served, two_nodes, uuid};
+use crate::common::{Client, Log, Served, one_node, two_nodes, uuid};
 use roomkeeper_protocol::Codec;
 
 fn one(room: &str, data: impl Into<Value>) -> Value {
@@ -176,4 +176,17 @@ async fn slow_session_socket_gets_all_of_a_remote_room() {
         writer.ok("publish", json!({ "messages": messages })).await;
     }
     assert!(slow.offsets(COUNT).await.into_iter().eq(1..=COUNT as u64));
+}
+
+#[tokio::test]
+async fn relayed_publish_that_was_refused_keeps_those_behind_it_out_until_the_relay_begins_anew() {
+    let (cluster, node) = one_node().await;
+    let shard = cluster.shard_of("a");
+    let mut relay = Client::open(&node.url, "/v1/ws", &[("roomkeeper-relay", "9")]).await;
+    cluster.set_owner(shard, None);
+    assert_eq!(relay.code("publish", one("a", 1)).await, "unavailable");
+    cluster.set_owner(shard, Some(node.id()));
+    assert_eq!(relay.code("publish", one("a", 2)).await, "unavailable", "it was sent behind the refused one");
+    relay.ok("leave", json!({ "room": "a" })).await;
+    assert_eq!(relay.publish(Some("a"), json!(1)).await, 1);
 }

@@ -206,6 +206,11 @@ impl Lane {
 
     async fn publish(&mut self, publish: Publish, ticket: Ticket) {
         if let Err(error) = self.take_seat(None, self.hold()).await {
+            if self.conn.relayed {
+                // This node may own the room by the next one, which must not be stored before this one: the relay
+                // begins anew with all of them.
+                self.window.fence();
+            }
             return ticket.answer(Err(error));
         }
         let timeout = publish.timeout_ms.map_or(self.conn.edge.config.command_timeout, Duration::from_millis);
