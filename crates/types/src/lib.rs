@@ -8,5 +8,5 @@ mod name;
 mod position;
 
 pub use ids::{ClusterId, LifeId, MessageId, NodeId, ParseIdError, ReplicaId, ShardCount, ShardId};
-pub use name::{NameError, RoomName, UserId};
+pub use name::{ConsumerId, NameError, RoomName, UserId};
 pub use position::{Epoch, LogIndex, LogPosition, Offset, Timestamp};

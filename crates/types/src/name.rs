@@ -1,4 +1,4 @@
-//! Names that people choose: rooms and users.
+//! Names that people choose: rooms, users and consumers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +27,9 @@ pub enum NameError {
     /// A user's name is not 1 to 128 bytes long or has control characters.
     #[error("a user name has 1 to 128 bytes and no control characters")]
     User,
+    /// A consumer's name is not 1 to 128 bytes long or has control characters.
+    #[error("a consumer name has 1 to 128 bytes and no control characters")]
+    Consumer,
 }
 
 macro_rules! name_type {
@@ -121,11 +124,28 @@ impl FromStr for UserId {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() || text.len() > 128 || text.chars().any(char::is_control) {
-            return Err(NameError::User);
-        }
-        Ok(Self(text.into()))
+        if is_label(text) { Ok(Self(text.into())) } else { Err(NameError::User) }
     }
+}
+
+/// Whose cursor a committed offset is: a device, a worker, a service. 1 to 128 bytes of UTF-8 without control
+/// characters, unique within a life of a room.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ConsumerId(Arc<str>);
+
+name_type!(ConsumerId);
+
+impl FromStr for ConsumerId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if is_label(text) { Ok(Self(text.into())) } else { Err(NameError::Consumer) }
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]
@@ -149,6 +169,18 @@ mod tests {
         }
         for name in ["~", "~ann", "~:notes", "~ann:"] {
             assert_eq!(name.parse::<RoomName>(), Err(NameError::UserRoom), "{name}");
+        }
+    }
+
+    #[test]
+    fn labels_have_bounds_and_no_control_characters() {
+        for label in ["a", "Ann Lee", "ä:/#", &"x".repeat(128)] {
+            assert_eq!(label.parse::<UserId>().unwrap().as_str(), label);
+            assert_eq!(label.parse::<ConsumerId>().unwrap().as_str(), label);
+        }
+        for wrong in ["", "a\nb", "\u{7f}", &"x".repeat(129)] {
+            assert_eq!(wrong.parse::<UserId>(), Err(NameError::User), "{wrong:?}");
+            assert_eq!(wrong.parse::<ConsumerId>(), Err(NameError::Consumer), "{wrong:?}");
         }
     }
 
