@@ -10,6 +10,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     prost_build::Config::new()
         // Slices of the received frame instead of copies.
         .bytes(["."])
+        // Maps in one order, so that a value has one encoding.
+        .btree_map(["."])
         // The schema is where its comments are read; as doc comments they would be tried as doc tests.
         .disable_comments(["."])
         .compile_fds(files)?;

@@ -32,7 +32,7 @@ impl Tally {
 /// How a publish ended, as an event. Only what the server itself said no to counts as refused.
 pub(super) fn ended(op: Id, result: Result<PublishOk, Error>) -> Event {
     match result {
-        Ok(PublishOk { epoch, offsets, duplicates }) => Event::SendOk { op, epoch, offsets, duplicates },
+        Ok(PublishOk { epoch, offsets, duplicates, .. }) => Event::SendOk { op, epoch, offsets, duplicates },
         Err(error) if !error.is_unknown() && error.code().is_some() => {
             Event::SendFail { op, why: error.to_string() }
         }

@@ -113,7 +113,7 @@ impl<W> Calls<W> {
 
     /// Which command was sent under that number.
     pub(crate) fn kind_of(&self, id: CommandId) -> Option<CommandKind> {
-        self.sent[self.position(id)?].request.command.kind()
+        Some(self.sent[self.position(id)?].request.command.kind())
     }
 
     /// Takes out the command that was sent under that number: it has its answer.

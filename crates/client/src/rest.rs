@@ -99,7 +99,7 @@ impl Client {
         }
         let (url, body) = self.get_any("/v1/rooms", &pairs).await?;
         match decode_reply_json(CommandKind::Rooms, &body) {
-            Ok(Some(Reply::Rooms(rooms))) => Ok(rooms),
+            Ok(Reply::Rooms(rooms)) => Ok(rooms),
             Ok(_) => Err(unreadable(&url, "not a list of rooms")),
             Err(error) => Err(unreadable(&url, error)),
         }

@@ -101,6 +101,8 @@ mod tests {
             next: Offset(from),
             from: Offset(from),
             members: None,
+            committed: None,
+            unread: None,
         }
     }
 

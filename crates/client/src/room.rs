@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use roomkeeper_protocol::{
-    Command, Create, CreateOk, From, HelloOk, History, HistoryOk, Isolation, NewMessage, Publish, Reply,
-    RoomRef,
+    Command, Create, CreateOk, From, HelloOk, History, HistoryOk, Isolation, NewMessage, Placement, Publish,
+    Reply, RoomRef,
 };
 use roomkeeper_types::{Offset, RoomName};
 use tokio::sync::{Semaphore, mpsc};
@@ -102,8 +102,8 @@ impl Room {
     ///
     /// # Errors
     /// `already_exists`; it may be this very call's work if the first attempt's answer was lost.
-    pub async fn create(&self, placement: Option<String>) -> Result<CreateOk, Error> {
-        match self.call(Command::Create(Create { room: None, placement })).await? {
+    pub async fn create(&self, placement: Option<Placement>) -> Result<CreateOk, Error> {
+        match self.call(Command::Create(Create { placement, ..Create::default() })).await? {
             Reply::Create(ok) => Ok(ok),
             other => Err(wrong_reply("create", &other)),
         }

@@ -242,6 +242,14 @@ impl<W> Session<W> {
                 let cause = Error::disconnected("the former owner", "the room has another owner");
                 self.effects.push_back(Effect::Reconnect(cause, Some(hint)));
             }
+            // Follow commands that this SDK does not send yet.
+            ServerFrame::Push(
+                Push::Sync { .. }
+                | Push::Presence(_)
+                | Push::Signal { .. }
+                | Push::Held { .. }
+                | Push::RolledBack { .. },
+            ) => {}
         }
     }
 

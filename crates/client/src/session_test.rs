@@ -130,7 +130,13 @@ impl Story {
     }
 
     fn stored(&mut self, id: CommandId, offset: u64) {
-        let ok = PublishOk { epoch: Epoch(1), offsets: vec![Offset(offset)], duplicates: vec![false] };
+        let ok = PublishOk {
+            epoch: Epoch(1),
+            offsets: vec![Offset(offset)],
+            duplicates: vec![false],
+            held: false,
+            expires: None,
+        };
         self.reply(id, Ok(Reply::Publish(ok)));
     }
 
@@ -147,6 +153,7 @@ impl Story {
             heartbeat_ms: [3500, 7000],
             limits: Limits::default(),
             features: Vec::new(),
+            expires: None,
         };
         self.reply(id, Ok(Reply::Hello(hello)));
     }
@@ -161,6 +168,8 @@ impl Story {
             next: Offset(from),
             from: Offset(from),
             members: None,
+            committed: None,
+            unread: None,
         };
         self.reply(id, Ok(Reply::Join(ok)));
     }
@@ -447,6 +456,7 @@ fn moved_tells_the_subscriber_and_reconnects() {
         node: Some(NodeId(2)),
         url: Some("http://b:1".into()),
         epoch: Epoch(2),
+        shard: None,
         retry_after_ms: 0,
     };
     story.session.received(ServerFrame::Push(Push::Moved(hint)), story.now);
@@ -466,7 +476,8 @@ fn moved_with_publishes_under_way_sends_them_to_the_next_owner_in_order() {
     story.joined(2, 1);
     story.stored(3, 1);
     story.push([1]);
-    let hint = OwnerHint { room: room(), node: None, url: None, epoch: Epoch(2), retry_after_ms: 40 };
+    let hint =
+        OwnerHint { room: room(), node: None, url: None, epoch: Epoch(2), shard: None, retry_after_ms: 40 };
     story.session.received(ServerFrame::Push(Push::Moved(hint)), story.now);
     assert_eq!(
         story.told(),

@@ -4,7 +4,7 @@ use crate::{Command, Reply};
 
 macro_rules! kinds {
     ($($kind:ident = $name:literal),* $(,)?) => {
-        /// Which command, without its fields. All of the protocol, whether this server has it yet or not.
+        /// Which command, without its fields.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "docs/protocol.md explains each command once")]
         pub enum CommandKind {
@@ -54,27 +54,33 @@ kinds! {
 }
 
 impl Command {
-    /// The name on the wire.
+    /// Which command it is: what [`Codec::decode_server`](crate::Codec::decode_server) must know of the
+    /// commands sent.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub const fn kind(&self) -> CommandKind {
         match self {
-            Self::Hello(_) => "hello",
-            Self::Join(_) => "join",
-            Self::Leave(_) => "leave",
-            Self::Publish(_) => "publish",
-            Self::History(_) => "history",
-            Self::Rooms(_) => "rooms",
-            Self::Create(_) => "create",
-            Self::Delete(_) => "delete",
-            Self::Unsupported(name) => name,
+            Self::Hello(_) => CommandKind::Hello,
+            Self::Join(_) => CommandKind::Join,
+            Self::Leave(_) => CommandKind::Leave,
+            Self::Publish(_) => CommandKind::Publish,
+            Self::Signal(_) => CommandKind::Signal,
+            Self::History(_) => CommandKind::History,
+            Self::Commit(_) => CommandKind::Commit,
+            Self::Credit(_) => CommandKind::Credit,
+            Self::Heartbeat(_) => CommandKind::Heartbeat,
+            Self::Presence(_) => CommandKind::Presence,
+            Self::Rooms(_) => CommandKind::Rooms,
+            Self::Create(_) => CommandKind::Create,
+            Self::Delete(_) => CommandKind::Delete,
+            Self::Confirm(_) => CommandKind::Confirm,
+            Self::Rollback(_) => CommandKind::Rollback,
         }
     }
 
-    /// Which command it is: what [`Codec::decode_server`](crate::Codec::decode_server) must know of the
-    /// commands sent. `None` for a made-up [`Command::Unsupported`] name.
+    /// The name on the wire.
     #[must_use]
-    pub fn kind(&self) -> Option<CommandKind> {
-        CommandKind::from_name(self.name())
+    pub const fn name(&self) -> &'static str {
+        self.kind().name()
     }
 }
 
@@ -87,10 +93,17 @@ impl Reply {
             Self::Join(_) => CommandKind::Join,
             Self::Leave => CommandKind::Leave,
             Self::Publish(_) => CommandKind::Publish,
+            Self::Signal => CommandKind::Signal,
             Self::History(_) => CommandKind::History,
+            Self::Commit(_) => CommandKind::Commit,
+            Self::Credit => CommandKind::Credit,
+            Self::Heartbeat => CommandKind::Heartbeat,
+            Self::Presence(_) => CommandKind::Presence,
             Self::Rooms(_) => CommandKind::Rooms,
             Self::Create(_) => CommandKind::Create,
             Self::Delete => CommandKind::Delete,
+            Self::Confirm(_) => CommandKind::Confirm,
+            Self::Rollback => CommandKind::Rollback,
         }
     }
 }

@@ -5,7 +5,10 @@
 
 use bytes::Bytes;
 
-use crate::{CommandKind, Create, Error, Limits, OwnerHint, Publish, Reply, RoomSummary, codec};
+use crate::{
+    CommandKind, Commit, Create, Error, HoldRef, Limits, OwnerHint, Publish, Reply, RoomSummary, Signal,
+    codec,
+};
 
 /// Reads and checks the body of a publish. Message data are slices of the body, not copies.
 ///
@@ -21,6 +24,30 @@ pub fn decode_publish_json(body: &Bytes, limits: &Limits) -> Result<Publish, Err
 /// `bad_request`, as for the command.
 pub fn decode_create_json(body: &Bytes) -> Result<Create, Error> {
     if body.is_empty() { Ok(Create::default()) } else { codec::decode_create(body) }
+}
+
+/// Reads and checks the body of a signal. Its data are a slice of the body, not a copy.
+///
+/// # Errors
+/// `bad_request` or `too_large`, as for the command.
+pub fn decode_signal_json(body: &Bytes, limits: &Limits) -> Result<Signal, Error> {
+    codec::decode_signal(body, limits)
+}
+
+/// Reads and checks the body of a commit.
+///
+/// # Errors
+/// `bad_request`, as for the command.
+pub fn decode_commit_json(body: &Bytes) -> Result<Commit, Error> {
+    codec::decode_commit(body)
+}
+
+/// Reads and checks the body of a confirm or a rollback: `{"ids": [uuid…]}`.
+///
+/// # Errors
+/// `bad_request` or `too_large`, as for the commands.
+pub fn decode_hold_json(body: &Bytes, limits: &Limits) -> Result<HoldRef, Error> {
+    codec::decode_hold(body, limits)
 }
 
 /// The `ok` object of a reply.
@@ -41,18 +68,17 @@ pub fn encode_room_json(summary: &RoomSummary) -> Bytes {
     codec::encode_summary(summary)
 }
 
-/// The body of a redirect: `{"owner", "url", "epoch"}`.
+/// The body of a redirect: `{"owner", "url", "epoch", "shard"?}`.
 #[must_use]
 pub fn encode_redirect_json(hint: &OwnerHint) -> Bytes {
     codec::encode_hint(hint)
 }
 
-/// Reads what [`encode_reply_json`] wrote, for the command that was asked. `None` for a command whose
-/// reply this version does not know.
+/// Reads what [`encode_reply_json`] wrote, for the command that was asked.
 ///
 /// # Errors
 /// `bad_request` that says what is wrong with the body.
-pub fn decode_reply_json(kind: CommandKind, body: &Bytes) -> Result<Option<Reply>, Error> {
+pub fn decode_reply_json(kind: CommandKind, body: &Bytes) -> Result<Reply, Error> {
     codec::decode_reply(kind, body)
 }
 

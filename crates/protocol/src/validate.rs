@@ -2,16 +2,18 @@
 //! REST form a command came by. The codecs only see to shapes: that a number is a number, a name a name.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
-use roomkeeper_types::{MessageId, Offset};
+use roomkeeper_types::{Offset, RoomName};
 
 use crate::{
-    Command, Create, Error, ErrorCode, From, Hello, History, Join, Limits, NewMessage, Publish, Rooms,
+    Command, Commit, Create, Credit, Data, Error, ErrorCode, From, Heartbeat, Hello, History, HoldRef, Join,
+    Limits, NewMessage, Publish, Rooms, Signal,
 };
 
 /// Largest number that a client may send or be sent: JSON numbers are exact below 2^53.
 const NUMBER_MAX: u64 = Offset::MAX.0;
-/// Longest consumer, placement, and beginning of a room name, bytes.
+/// Longest beginning of a room name, bytes.
 const NAME_MAX: usize = 128;
 /// Longest device, session and client name, bytes.
 const LABEL_MAX: usize = 256;
@@ -25,6 +27,8 @@ const TIMEOUT_MS_MAX: u64 = 60_000;
 const LIMIT_MAX: u64 = 1_000;
 /// Most messages shown with each room of a list.
 const PAGE_MAX: u64 = 100;
+/// Most messages that a heartbeat lists of one room.
+const SEEN_MAX: usize = 1_000;
 
 /// Checks a command's ranges and combinations.
 ///
@@ -35,11 +39,16 @@ pub fn validate(command: &Command, limits: &Limits) -> Result<(), Error> {
         Command::Hello(hello) => check_hello(hello),
         Command::Join(join) => check_join(join),
         Command::Publish(publish) => check_publish(publish, limits),
+        Command::Signal(signal) => check_signal(signal, limits),
         Command::History(history) => check_history(history),
+        Command::Commit(commit) => check_commit(commit),
+        Command::Credit(credit) => check_credit(credit),
+        Command::Heartbeat(heartbeat) => check_heartbeat(heartbeat),
         Command::Rooms(rooms) => check_rooms(rooms),
         Command::Create(create) => check_create(create),
+        Command::Confirm(hold) | Command::Rollback(hold) => check_hold(hold, limits),
         // Their fields are names, which parse or do not.
-        Command::Leave(_) | Command::Delete(_) | Command::Unsupported(_) => Ok(()),
+        Command::Leave(_) | Command::Presence(_) | Command::Delete(_) => Ok(()),
     }
 }
 
@@ -52,7 +61,6 @@ fn check_hello(hello: &Hello) -> Result<(), Error> {
 
 fn check_join(join: &Join) -> Result<(), Error> {
     check_from(join.from)?;
-    length("consumer", join.consumer.as_deref(), 1, NAME_MAX)?;
     range("credit", join.credit, 0, NUMBER_MAX)?;
     if join.from == From::Committed && join.consumer.is_none() {
         return Err(Error::bad_request("consumer: expected, as from is \"committed\""));
@@ -76,20 +84,58 @@ fn check_rooms(rooms: &Rooms) -> Result<(), Error> {
 }
 
 pub(crate) fn check_create(create: &Create) -> Result<(), Error> {
-    length("placement", create.placement.as_deref(), 1, NAME_MAX)
+    let options = &create.options;
+    range("options.retain_ms", options.retain_ms, 1, NUMBER_MAX)?;
+    range("options.retain_messages", options.retain_messages, 1, NUMBER_MAX)?;
+    range("options.retain_bytes", options.retain_bytes, 1, NUMBER_MAX)?;
+    range("options.max_members", options.max_members.map(u64::from), 1, u32::MAX.into())
+}
+
+pub(crate) fn check_signal(signal: &Signal, limits: &Limits) -> Result<(), Error> {
+    check_data(&signal.data, limits)
+}
+
+pub(crate) fn check_commit(commit: &Commit) -> Result<(), Error> {
+    range("offset", Some(commit.offset.0), 0, NUMBER_MAX)
+}
+
+fn check_credit(credit: &Credit) -> Result<(), Error> {
+    range("more", Some(credit.more), 1, NUMBER_MAX)
+}
+
+fn check_heartbeat(heartbeat: &Heartbeat) -> Result<(), Error> {
+    for (room, seen) in &heartbeat.rooms {
+        let count = seen.seen.len();
+        let checked = if count > SEEN_MAX {
+            Err(Error::bad_request(format!("seen: expected at most {SEEN_MAX} ids, got {count}")))
+        } else {
+            range("upto", seen.upto.map(Offset::get), 0, NUMBER_MAX)
+        };
+        checked.map_err(|error| in_room(room.as_ref().map_or("", RoomName::as_str), error))?;
+    }
+    match repeated(heartbeat.rooms.iter().map(|(room, _)| room)) {
+        Some(_) => Err(Error::bad_request("rooms: expected each room once")),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn check_hold(hold: &HoldRef, limits: &Limits) -> Result<(), Error> {
+    check_count("ids", hold.ids.len(), limits)?;
+    match repeated(&hold.ids) {
+        Some(index) => {
+            Err(Error::bad_request(format!("ids[{index}]: expected distinct ids, this one is twice")))
+        }
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn check_publish(publish: &Publish, limits: &Limits) -> Result<(), Error> {
-    let count = publish.messages.len();
-    if count == 0 {
-        return Err(Error::bad_request(format!("messages: expected 1 to {}, got none", limits.max_batch)));
-    }
-    if !fits(count, limits.max_batch) {
-        let text = format!("messages: expected 1 to {}, got {count}", limits.max_batch);
-        return Err(Error::new(ErrorCode::TooLarge, text));
-    }
+    check_count("messages", publish.messages.len(), limits)?;
     range("expect", publish.expect.map(Offset::get), 1, NUMBER_MAX)?;
     range("hold_ms", publish.hold_ms, 1, HOLD_MS_MAX)?;
+    if publish.hold_ms.is_some() && publish.expect.is_some() {
+        return Err(Error::bad_request("expect: expected nothing with hold_ms, as a hold has no offset yet"));
+    }
     range("timeout_ms", publish.timeout_ms, 1, TIMEOUT_MS_MAX)?;
     for (index, message) in publish.messages.iter().enumerate() {
         check_message(message, limits).map_err(|error| in_message(index, error))?;
@@ -98,26 +144,37 @@ pub(crate) fn check_publish(publish: &Publish, limits: &Limits) -> Result<(), Er
 }
 
 fn check_message(message: &NewMessage, limits: &Limits) -> Result<(), Error> {
-    let len = message.data.bytes().len();
-    if !fits(len, limits.max_message) {
-        let text = format!("data: expected at most {} bytes, got {len}", limits.max_message);
-        return Err(Error::new(ErrorCode::TooLarge, text));
-    }
+    check_data(&message.data, limits)?;
     range("sent", message.sent.map(|sent| sent.millis()), 0, NUMBER_MAX)
 }
 
-fn check_distinct(messages: &[NewMessage]) -> Result<(), Error> {
-    if messages.len() < 2 {
+fn check_data(data: &Data, limits: &Limits) -> Result<(), Error> {
+    let len = data.bytes().len();
+    if fits(len, limits.max_message) {
         return Ok(());
     }
-    let mut seen: HashSet<MessageId> = HashSet::with_capacity(messages.len());
-    match messages.iter().position(|message| !seen.insert(message.id)) {
+    let text = format!("data: expected at most {} bytes, got {len}", limits.max_message);
+    Err(Error::new(ErrorCode::TooLarge, text))
+}
+
+fn check_distinct(messages: &[NewMessage]) -> Result<(), Error> {
+    match repeated(messages.iter().map(|message| message.id)) {
         None => Ok(()),
         Some(index) => {
             let error = Error::bad_request("id: expected distinct ids, this one is another message's too");
             Err(in_message(index, error))
         }
     }
+}
+
+/// Where the first value is that was there before.
+fn repeated<T: Eq + Hash>(values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>) -> Option<usize> {
+    let mut values = values.into_iter();
+    if values.len() < 2 {
+        return None;
+    }
+    let mut seen = HashSet::with_capacity(values.len());
+    values.position(|value| !seen.insert(value))
 }
 
 fn check_from(from: From) -> Result<(), Error> {
@@ -138,7 +195,28 @@ fn check_from(from: From) -> Result<(), Error> {
 
 /// The same error, said of one message of a publish.
 pub(crate) fn in_message(index: usize, error: Error) -> Error {
-    Error { message: format!("messages[{index}].{}", error.message), ..error }
+    within(&format!("messages[{index}]"), error)
+}
+
+/// The same error, said of one room of a heartbeat.
+pub(crate) fn in_room(room: &str, error: Error) -> Error {
+    within(&format!("rooms.{room}"), error)
+}
+
+/// The same error, said of a part of the command.
+pub(crate) fn within(part: &str, error: Error) -> Error {
+    Error { message: format!("{part}.{}", error.message), ..error }
+}
+
+fn check_count(field: &str, count: usize, limits: &Limits) -> Result<(), Error> {
+    if count == 0 {
+        return Err(Error::bad_request(format!("{field}: expected 1 to {}, got none", limits.max_batch)));
+    }
+    if fits(count, limits.max_batch) {
+        return Ok(());
+    }
+    let text = format!("{field}: expected 1 to {}, got {count}", limits.max_batch);
+    Err(Error::new(ErrorCode::TooLarge, text))
 }
 
 fn fits(size: usize, limit: u32) -> bool {

@@ -5,8 +5,9 @@ mod common;
 
 use common::*;
 use roomkeeper_protocol::{
-    Codec, Command, Error, ErrorCode, Frame, From, Isolation, Join, NewMessage, Publish, Push, Reply,
-    Request, RoomRef, encode_error_json, encode_redirect_json, encode_reply_json, encode_room_json,
+    Codec, Command, CommitOk, Error, ErrorCode, Frame, From, HelloOk, HistoryOk, HoldOk, Isolation, Join,
+    JoinOk, NewMessage, PresenceOk, PresencePush, Publish, Push, Reply, Request, RoomRef, encode_error_json,
+    encode_redirect_json, encode_reply_json, encode_room_json,
 };
 use roomkeeper_types::{Offset, Timestamp};
 
@@ -37,16 +38,19 @@ const ITEMS: &str = concat!(
     r#""time":1700000000000,"data_b64":"AP9yYXc="}]"#,
 );
 
+const HELD: &str =
+    r#"{"epoch":3,"id":"00000000-0000-4000-8000-000000000006","from":"ann","time":1700000000000,"data":1}"#;
+
 #[test]
 fn hello_reply_has_the_contracts_shape() {
-    reply_is(
-        Reply::Hello(hello_ok()),
-        concat!(
-            r#"{"node":2,"cluster":"00000000-0000-4000-8000-000000000009","user":"ann","session":"s-1","#,
-            r#""heartbeat_ms":[3500,7000],"#,
-            r#""limits":{"max_frame":1048576,"max_message":65536,"max_batch":1000},"features":["sync"]}"#,
-        ),
+    let all = concat!(
+        r#"{"node":2,"cluster":"00000000-0000-4000-8000-000000000009","user":"ann","session":"s-1","#,
+        r#""heartbeat_ms":[3500,7000],"#,
+        r#""limits":{"max_frame":1048576,"max_message":65536,"max_batch":1000},"features":["sync"]}"#,
     );
+    reply_is(Reply::Hello(hello_ok()), all);
+    let with_token = HelloOk { expires: Some(Timestamp(5)), ..hello_ok() };
+    reply_is(Reply::Hello(with_token), &all.replace(r#"["sync"]}"#, r#"["sync"],"expires":5}"#));
 }
 
 #[test]
@@ -57,16 +61,27 @@ fn join_reply_has_the_contracts_shape() {
     let mut without_presence = join_ok();
     without_presence.members = None;
     reply_is(Reply::Join(without_presence), &all.replace(r#","members":2"#, ""));
+    let of_consumer = JoinOk { committed: Some(Offset(0)), unread: Some(5), ..join_ok() };
+    reply_is(
+        Reply::Join(of_consumer),
+        &all.replace(r#""members":2"#, r#""members":2,"committed":0,"unread":5"#),
+    );
 }
 
 #[test]
 fn publish_reply_has_the_contracts_shape() {
     reply_is(Reply::Publish(publish_ok()), r#"{"epoch":3,"offsets":[4,5],"duplicates":[true,false]}"#);
+    reply_is(
+        Reply::Publish(held_ok()),
+        r#"{"epoch":3,"offsets":[],"duplicates":[true,false],"held":true,"expires":1700000060000}"#,
+    );
 }
 
 #[test]
 fn history_reply_has_the_contracts_shape() {
     reply_is(Reply::History(history_ok()), &format!(r#"{{"items":{ITEMS},"next":6}}"#));
+    let held = HistoryOk { items: vec![held_item()], next: Offset(6) };
+    reply_is(Reply::History(held), &format!(r#"{{"items":[{HELD}],"next":6}}"#));
 }
 
 const SUMMARY: &str = concat!(
@@ -92,9 +107,18 @@ fn create_reply_has_the_contracts_shape() {
 }
 
 #[test]
+fn commit_presence_and_hold_replies_have_the_contracts_shape() {
+    reply_is(Reply::Commit(CommitOk { committed: Offset(4) }), r#"{"committed":4}"#);
+    reply_is(Reply::Presence(PresenceOk { members: members() }), &format!(r#"{{"members":[{ANN},{BOB}]}}"#));
+    reply_is(Reply::Confirm(HoldOk { offsets: vec![Offset(4), Offset(5)] }), r#"{"offsets":[4,5]}"#);
+    reply_is(Reply::Rollback, r#"{"offsets":[]}"#);
+}
+
+#[test]
 fn reply_without_fields_is_an_empty_object() {
-    reply_is(Reply::Leave, "{}");
-    reply_is(Reply::Delete, "{}");
+    for reply in [Reply::Leave, Reply::Signal, Reply::Credit, Reply::Heartbeat, Reply::Delete] {
+        reply_is(reply, "{}");
+    }
 }
 
 #[test]
@@ -122,12 +146,60 @@ fn messages_push_has_the_contracts_shape() {
 }
 
 #[test]
+fn sync_push_has_the_contracts_shape() {
+    let json = format!(r#"{{"sync":{{"room":"general","items":{ITEMS}}}}}"#);
+    push_is(Push::Sync { room: room("general"), items: items() }, &json);
+    assert_eq!(text(&Codec::Json.encode_sync(&room("general"), &items())), json);
+}
+
+const ANN: &str = r#"{"user":"ann","device":"phone \"1\"","since":1700000000000}"#;
+const BOB: &str = r#"{"user":"bob","since":1700000000000}"#;
+
+#[test]
+fn presence_push_has_the_contracts_shape() {
+    let all = format!(r#"{{"presence":{{"room":"general","joined":[{ANN}],"left":[{BOB}],"count":1}}}}"#);
+    push_is(Push::Presence(presence_push()), &all);
+    let mut push = PresencePush { joined: Vec::new(), left: Vec::new(), ..presence_push() };
+    push.settled = false;
+    let json = r#"{"presence":{"room":"general","joined":[],"left":[],"count":1,"settled":false}}"#;
+    push_is(Push::Presence(push.clone()), json);
+    (push.settled, push.members) = (true, Some(members()));
+    push_is(
+        Push::Presence(push),
+        &json.replace(r#""settled":false"#, &format!(r#""members":[{ANN},{BOB}]"#)),
+    );
+}
+
+#[test]
+fn signal_and_hold_pushes_have_the_contracts_shape() {
+    let (room, from) = (room("general"), user("ann"));
+    push_is(
+        Push::Signal { room: room.clone(), from, data: json("[ 1 ]") },
+        r#"{"signal":{"room":"general","from":"ann","data":[ 1 ]}}"#,
+    );
+    push_is(
+        Push::Held { room: room.clone(), items: vec![held_item()], expires: Timestamp(9) },
+        &format!(r#"{{"held":{{"room":"general","items":[{HELD}],"expires":9}}}}"#),
+    );
+    push_is(
+        Push::RolledBack { room, ids: vec![id(1)] },
+        r#"{"rolled_back":{"room":"general","ids":["00000000-0000-4000-8000-000000000001"]}}"#,
+    );
+}
+
+#[test]
 fn owner_pushes_have_the_contracts_shape() {
-    let all = r#"{"room":"general","node":2,"url":"http://127.0.0.1:7710","epoch":3,"retry_after_ms":250}"#;
+    let all = concat!(
+        r#"{"room":"general","node":2,"url":"http://127.0.0.1:7710","epoch":3,"shard":7,"#,
+        r#""retry_after_ms":250}"#,
+    );
     push_is(Push::Moved(hint()), &format!(r#"{{"moved":{all}}}"#));
     push_is(Push::Redirect(hint()), &format!(r#"{{"redirect":{all}}}"#));
     push_is(Push::Moved(hint_of_nobody()), r#"{"moved":{"room":"general","epoch":3,"retry_after_ms":250}}"#);
-    assert_eq!(encode_redirect_json(&hint()), r#"{"owner":2,"url":"http://127.0.0.1:7710","epoch":3}"#);
+    let redirect = r#"{"owner":2,"url":"http://127.0.0.1:7710","epoch":3,"shard":7}"#;
+    assert_eq!(encode_redirect_json(&hint()), redirect);
+    let hashed = roomkeeper_protocol::OwnerHint { shard: None, ..hint() };
+    assert_eq!(encode_redirect_json(&hashed), redirect.replace(r#","shard":7"#, ""));
 }
 
 #[test]
@@ -135,7 +207,7 @@ fn requests_have_the_contracts_shape() {
     let join = Join {
         room: room_ref(),
         from: From::Range(Offset(1), Offset(9)),
-        consumer: Some("c".to_owned()),
+        consumer: Some(consumer("c")),
         credit: Some(5),
         isolation: Isolation::Uncommitted,
         presence: Some(true),
@@ -163,4 +235,32 @@ fn requests_have_the_contracts_shape() {
             r#""expect":4,"timeout_ms":900}}"#,
         ),
     );
+}
+
+/// As in the contract's table, in the order of `small_commands`.
+#[test]
+fn small_requests_have_the_contracts_shape() {
+    let room = r#""room":"general","life":"7-12c-1""#;
+    let ids = r#"["00000000-0000-4000-8000-000000000001","00000000-0000-4000-8000-000000000002"]"#;
+    let options = concat!(
+        r#"{"retain_ms":1,"retain_messages":2,"retain_bytes":9007199254740991,"#,
+        r#""presence":false,"max_members":4294967295}"#,
+    );
+    let rooms =
+        format!(r#"{{"":{{"here":false,"seen":{ids},"upto":4}},"general":{{"here":true,"seen":[]}}}}"#);
+    let expected = [
+        format!(r#"{{"id":7,"leave":{{{room}}}}}"#),
+        format!(r#"{{"id":7,"signal":{{{room},"data":{{"typing": true}}}}}}"#),
+        format!(r#"{{"id":7,"commit":{{{room},"consumer":"worker 1","offset":4}}}}"#),
+        format!(r#"{{"id":7,"credit":{{{room},"more":100}}}}"#),
+        format!(r#"{{"id":7,"heartbeat":{{"rooms":{rooms}}}}}"#),
+        format!(r#"{{"id":7,"presence":{{{room}}}}}"#),
+        format!(r#"{{"id":7,"create":{{"room":"general","options":{options},"placement":"least_loaded"}}}}"#),
+        format!(r#"{{"id":7,"delete":{{{room}}}}}"#),
+        format!(r#"{{"id":7,"confirm":{{{room},"ids":{ids}}}}}"#),
+        format!(r#"{{"id":7,"rollback":{{{room},"ids":{ids}}}}}"#),
+    ];
+    for (command, json) in small_commands().into_iter().zip(expected) {
+        request_is(command, &json);
+    }
 }

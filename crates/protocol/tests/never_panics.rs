@@ -8,8 +8,8 @@ use common::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use roomkeeper_protocol::{
-    Codec, Command, CommandKind, Data, Frame, Limits, Push, Reply, Request, decode_create_json,
-    decode_error_json, decode_publish_json, decode_reply_json,
+    Codec, Command, CommandKind, Data, Frame, Limits, Reply, Request, decode_commit_json, decode_create_json,
+    decode_error_json, decode_hold_json, decode_publish_json, decode_reply_json, decode_signal_json,
 };
 
 /// Returns how many decoders took it, so that none is optimised away.
@@ -30,6 +30,9 @@ fn feed_all(bytes: &[u8]) -> usize {
     }
     taken += usize::from(decode_publish_json(&bytes, &limits).is_ok());
     taken += usize::from(decode_create_json(&bytes).is_ok());
+    taken += usize::from(decode_commit_json(&bytes).is_ok());
+    taken += usize::from(decode_hold_json(&bytes, &limits).is_ok());
+    taken += usize::from(decode_signal_json(&bytes, &limits).is_ok());
     taken += usize::from(decode_error_json(&bytes).is_ok());
     taken += usize::from(Data::json(bytes).is_ok());
     taken
@@ -37,7 +40,7 @@ fn feed_all(bytes: &[u8]) -> usize {
 
 fn good_frames() -> Vec<Bytes> {
     let mut frames = Vec::new();
-    let replies = [
+    let mut replies = vec![
         Ok(Reply::Hello(hello_ok())),
         Ok(Reply::Join(join_ok())),
         Ok(Reply::Publish(publish_ok())),
@@ -45,12 +48,13 @@ fn good_frames() -> Vec<Bytes> {
         Ok(Reply::Rooms(rooms_ok())),
         Err(full_error()),
     ];
+    replies.extend(small_replies().into_iter().map(Ok));
     for codec in Codec::ALL {
         frames.extend(replies.iter().map(|reply| codec.encode_reply(7, reply).into_bytes()));
-        frames.push(codec.encode_push(&Push::Moved(hint())).into_bytes());
+        frames.extend(rare_pushes().iter().map(|push| codec.encode_push(push).into_bytes()));
         frames.push(codec.encode_messages(&room("general"), &items()).into_bytes());
-        let leave = Request { id: 7, command: Command::Leave(room_ref()) };
-        frames.push(codec.encode_request(&leave).into_bytes());
+        let requests = small_commands().into_iter().map(|command| Request { id: 7, command });
+        frames.extend(requests.map(|request| codec.encode_request(&request).into_bytes()));
     }
     frames
 }
@@ -79,16 +83,19 @@ proptest! {
     fn random_json_as_a_commands_fields_returns(text in any_json_text(), kind in 0..CommandKind::ALL.len()) {
         feed_all(format!(r#"{{"id":1,"{}":{text}}}"#, CommandKind::ALL[kind].name()).as_bytes());
         feed_all(format!(r#"{{"id":1,"ok":{text}}}"#).as_bytes());
-        feed_all(format!(r#"{{"messages":{text}}}"#).as_bytes());
+        feed_all(format!(r#"{{"amhere":true,"msgSeen":{text}}}"#).as_bytes());
+        for push in ["messages", "sync", "presence", "signal", "held", "rolled_back", "moved"] {
+            feed_all(format!(r#"{{"{push}":{text}}}"#).as_bytes());
+        }
     }
 
     #[test]
     fn good_frame_with_bytes_changed_returns(
-        frame in 0..18_usize,
+        frame in any::<prop::sample::Index>(),
         changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let frames = good_frames();
-        let mut bytes = frames[frame].to_vec();
+        let mut bytes = frame.get(&frames).to_vec();
         for (place, byte) in changes {
             let place = place.index(bytes.len());
             bytes[place] = byte;

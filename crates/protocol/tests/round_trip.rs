@@ -8,8 +8,9 @@ use common::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use roomkeeper_protocol::{
-    Codec, Command, CommandKind, Create, Data, Error, ErrorCode, Frame, From, Hello, History, Isolation,
-    Join, Limits, NewMessage, Publish, Push, Reply, Request, RoomRef, Rooms, ServerFrame,
+    Codec, Command, CommandKind, Commit, Create, Credit, Data, Error, ErrorCode, Frame, From, Heartbeat,
+    Hello, HelloOk, History, HistoryOk, HoldRef, Isolation, Item, Join, JoinOk, Limits, NewMessage,
+    Placement, Publish, Push, Reply, Request, RoomOptions, RoomRef, Rooms, ServerFrame, Signal,
 };
 use roomkeeper_types::{Offset, Timestamp};
 
@@ -50,19 +51,18 @@ fn command_with_every_field_returns() {
     request_returns(Command::Join(Join {
         room: room_ref(),
         from: From::Committed,
-        consumer: text("worker"),
+        consumer: Some(consumer("worker")),
         credit: Some(0),
         isolation: Isolation::Uncommitted,
         presence: Some(false),
     }));
-    request_returns(Command::Leave(room_ref()));
     request_returns(Command::Publish(Publish {
         room: room_ref(),
         messages: vec![
             NewMessage { id: id(1), data: json("null"), sent: Some(Timestamp(MAX)) },
             NewMessage { id: id(2), data: Data::Binary(Bytes::new()), sent: None },
         ],
-        expect: Some(Offset(MAX)),
+        expect: None,
         hold_ms: Some(86_400_000),
         timeout_ms: Some(60_000),
     }));
@@ -78,8 +78,9 @@ fn command_with_every_field_returns() {
         limit: Some(1),
         page: Some(0),
     }));
-    request_returns(Command::Create(Create { room: Some(room("general")), placement: text("least_loaded") }));
-    request_returns(Command::Delete(room_ref()));
+    for command in small_commands() {
+        request_returns(command);
+    }
 }
 
 #[test]
@@ -88,15 +89,44 @@ fn command_with_as_few_fields_as_can_be_returns() {
     request_returns(Command::Join(Join::default()));
     request_returns(Command::Leave(RoomRef::default()));
     request_returns(Command::Publish(publish(vec![NewMessage { id: id(1), data: json("0"), sent: None }])));
+    request_returns(Command::Publish(Publish {
+        expect: Some(Offset(MAX)),
+        ..publish(vec![NewMessage { id: id(1), data: json("0"), sent: None }])
+    }));
+    request_returns(Command::Signal(Signal { room: RoomRef::default(), data: json("null") }));
     request_returns(Command::History(History {
         room: RoomRef::default(),
         from: From::Beginning,
         limit: None,
         isolation: Isolation::Committed,
     }));
+    let (room, consumer) = (RoomRef::default(), consumer("c"));
+    request_returns(Command::Commit(Commit { room: room.clone(), consumer, offset: Offset(0) }));
+    request_returns(Command::Credit(Credit { room: room.clone(), more: 1 }));
+    request_returns(Command::Heartbeat(Heartbeat::default()));
+    request_returns(Command::Presence(room.clone()));
     request_returns(Command::Rooms(Rooms::default()));
     request_returns(Command::Create(Create::default()));
-    request_returns(Command::Delete(RoomRef::default()));
+    request_returns(Command::Delete(room.clone()));
+    request_returns(Command::Confirm(HoldRef { room, ids: vec![id(1)] }));
+}
+
+#[test]
+fn every_option_and_placement_returns_by_itself() {
+    let none = RoomOptions::default();
+    for options in [
+        RoomOptions { retain_ms: Some(MAX), ..none },
+        RoomOptions { retain_messages: Some(MAX), ..none },
+        RoomOptions { retain_bytes: Some(1), ..none },
+        RoomOptions { presence: Some(true), ..none },
+        RoomOptions { max_members: Some(1), ..none },
+    ] {
+        request_returns(Command::Create(Create { options, ..Create::default() }));
+    }
+    for placement in Placement::ALL {
+        request_returns(Command::Create(Create { placement: Some(placement), ..Create::default() }));
+        assert_eq!(Placement::from_name(placement.name()), Some(placement));
+    }
 }
 
 #[test]
@@ -107,33 +137,39 @@ fn every_start_returns() {
     request_returns(Command::Join(join(From::Range(Offset(7), Offset(7)))));
 }
 
-/// What is not built yet is a command of the protocol all the same: answered, not closed.
 #[test]
-fn command_of_a_later_version_of_the_server_arrives_by_name() {
-    for name in ["signal", "commit", "credit", "heartbeat", "presence", "confirm", "rollback"] {
-        request_returns(Command::Unsupported(name));
-        assert_eq!(Command::Unsupported(name).kind(), CommandKind::from_name(name), "{name}");
+fn every_name_is_that_of_one_kind() {
+    for kind in CommandKind::ALL {
+        assert_eq!(CommandKind::from_name(kind.name()), Some(*kind));
     }
+    assert_eq!(CommandKind::from_name("unsupported"), None);
 }
 
 #[test]
 fn every_reply_returns() {
-    let replies = [
-        (CommandKind::Hello, Reply::Hello(hello_ok())),
-        (CommandKind::Join, Reply::Join(join_ok())),
-        (CommandKind::Leave, Reply::Leave),
-        (CommandKind::Publish, Reply::Publish(publish_ok())),
-        (CommandKind::History, Reply::History(history_ok())),
-        (CommandKind::Rooms, Reply::Rooms(rooms_ok())),
-        (CommandKind::Create, Reply::Create(create_ok())),
-        (CommandKind::Delete, Reply::Delete),
+    let mut replies = vec![
+        Reply::Hello(hello_ok()),
+        Reply::Hello(HelloOk { expires: Some(Timestamp(MAX)), ..hello_ok() }),
+        Reply::Join(join_ok()),
+        Reply::Join(JoinOk { committed: Some(Offset(0)), unread: Some(5), ..join_ok() }),
+        Reply::Publish(publish_ok()),
+        Reply::Publish(held_ok()),
+        Reply::History(history_ok()),
+        Reply::History(HistoryOk { items: vec![item(5, json("0")), held_item()], next: Offset(6) }),
+        Reply::Rooms(rooms_ok()),
+        Reply::Create(create_ok()),
     ];
-    for (kind, reply) in replies {
+    replies.extend(small_replies());
+    for kind in CommandKind::ALL {
+        assert!(replies.iter().any(|reply| reply.kind() == *kind), "{kind:?} has a reply here");
+    }
+    for reply in replies {
+        let kind = reply.kind();
         for codec in Codec::ALL {
             server_frame_returns(codec, kind, ServerFrame::Reply(1, Ok(reply.clone())));
         }
         let body = roomkeeper_protocol::encode_reply_json(&reply);
-        assert_eq!(roomkeeper_protocol::decode_reply_json(kind, &body), Ok(Some(reply)), "{body:?}");
+        assert_eq!(roomkeeper_protocol::decode_reply_json(kind, &body), Ok(reply), "{body:?}");
     }
 }
 
@@ -164,11 +200,8 @@ fn error_code_name_equals_its_serde_form() {
 #[test]
 fn every_push_returns() {
     for codec in Codec::ALL {
-        for push in [
-            Push::Messages { room: room("general"), items: items() },
-            Push::Moved(hint()),
-            Push::Redirect(hint_of_nobody()),
-        ] {
+        let messages = Push::Messages { room: room("general"), items: items() };
+        for push in rare_pushes().into_iter().chain([messages]) {
             server_frame_returns(codec, CommandKind::Join, ServerFrame::Push(push));
         }
     }
@@ -179,6 +212,8 @@ fn messages_of_a_slice_equal_those_of_a_push() {
     for codec in Codec::ALL {
         let push = Push::Messages { room: room("general"), items: items() };
         assert_eq!(codec.encode_messages(&room("general"), &items()), codec.encode_push(&push));
+        let push = Push::Sync { room: room("general"), items: items() };
+        assert_eq!(codec.encode_sync(&room("general"), &items()), codec.encode_push(&push));
     }
 }
 
@@ -273,6 +308,25 @@ proptest! {
             let request = Request { id, command: Command::Publish(publish.clone()) };
             let frame = codec.encode_request(&request);
             prop_assert_eq!(codec.decode_request(&frame, &Limits::default()), Ok(request));
+        }
+    }
+
+    #[test]
+    fn any_small_command_returns(command in any_small_command(), id in 1..=u32::MAX) {
+        for codec in Codec::ALL {
+            let request = Request { id, command: command.clone() };
+            let frame = codec.encode_request(&request);
+            prop_assert_eq!(codec.decode_request(&frame, &Limits::default()), Ok(request));
+        }
+    }
+
+    #[test]
+    fn any_held_items_return(items in vec(any_item(), 1..4), room in any_room(), expires in 0..=MAX) {
+        let items = items.into_iter().map(|item| Item { offset: Offset(0), ..item }).collect();
+        let push = Push::Held { room, items, expires: Timestamp(expires) };
+        for codec in Codec::ALL {
+            let frame = codec.encode_push(&push);
+            prop_assert_eq!(codec.decode_server(&frame, |_| None), Ok(Some(ServerFrame::Push(push.clone()))));
         }
     }
 

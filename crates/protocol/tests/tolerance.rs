@@ -9,6 +9,7 @@ use common::*;
 use roomkeeper_protocol::{
     Codec, CommandKind, DecodeError, Error, ErrorCode, Frame, Push, Reply, ServerFrame,
 };
+use roomkeeper_types::Offset;
 
 fn decode(text: &str, sent: Option<CommandKind>) -> Result<Option<ServerFrame>, DecodeError> {
     Codec::Json.decode_server(&Frame::Text(Bytes::copy_from_slice(text.as_bytes())), |_| sent)
@@ -38,12 +39,7 @@ fn item_four() -> roomkeeper_protocol::Item {
 
 #[test]
 fn unknown_push_is_skipped() {
-    for text in [
-        "{}",
-        r#"{"weather":{"room":"general"}}"#,
-        r#"{"presence":{"room":"general","joined":[],"left":[],"count":1}}"#,
-        r#"{"sync":{"room":"general","items":[]}}"#,
-    ] {
+    for text in ["{}", r#"{"weather":{"room":"general"}}"#, r#"{"signal":{"room":"general","from":"ann"}}"#] {
         assert_eq!(decode(text, None), Ok(None), "{text}");
     }
 }
@@ -54,6 +50,39 @@ fn item_without_data_is_stepped_over() {
     let text = format!(r#"{{"messages":{{"room":"general","items":[{redacted},{ITEM}]}}}}"#);
     let push = Push::Messages { room: room("general"), items: vec![item_four()] };
     assert_eq!(decode(&text, None), Ok(Some(ServerFrame::Push(push))));
+}
+
+/// Only what may be held has no offset: a client that counts offsets must not take it for a place.
+#[test]
+fn stored_item_without_an_offset_is_an_error() {
+    let item = ITEM.replace(r#""offset":4,"#, "");
+    for item in [item.clone(), ITEM.replace(":4,", ":0,")] {
+        for push in ["messages", "sync"] {
+            let text = format!(r#"{{"{push}":{{"room":"general","items":[{item}]}}}}"#);
+            assert_eq!(decode(&text, None).unwrap_err().error.code, ErrorCode::BadRequest, "{text}");
+        }
+    }
+    let text = format!(r#"{{"id":1,"ok":{{"items":[{item}],"next":5}}}}"#);
+    let Ok(Some(ServerFrame::Reply(1, Ok(Reply::History(history))))) =
+        decode(&text, Some(CommandKind::History))
+    else {
+        panic!("held items are read: {text}")
+    };
+    assert_eq!(history.items[0].offset, Offset(0));
+}
+
+#[test]
+fn field_of_a_push_that_is_left_out_means_the_usual() {
+    let text = r#"{"presence":{"room":"general","count":2,"later":1}}"#;
+    let Ok(Some(ServerFrame::Push(Push::Presence(push)))) = decode(text, None) else {
+        panic!("not a presence push")
+    };
+    assert_eq!((push.count, push.settled, push.members), (2, true, None));
+    let text = r#"{"id":1,"ok":{"epoch":3,"offsets":[4,5],"duplicates":[true,false]}}"#;
+    assert_eq!(
+        decode(text, Some(CommandKind::Publish)),
+        Ok(Some(ServerFrame::Reply(1, Ok(Reply::Publish(publish_ok())))))
+    );
 }
 
 #[test]
@@ -76,7 +105,6 @@ fn unknown_error_code_is_taken_by_its_retry() {
 #[test]
 fn reply_to_a_command_nobody_waits_for_is_skipped() {
     assert_eq!(decode(r#"{"id":1,"ok":{}}"#, None), Ok(None));
-    assert_eq!(decode(r#"{"id":1,"ok":{"committed":5}}"#, Some(CommandKind::Commit)), Ok(None));
 }
 
 #[test]
@@ -88,6 +116,9 @@ fn reply_that_does_not_fit_its_command_is_an_error_under_its_number() {
         (CommandKind::History, r#"{"items":[{"data":1}],"next":2}"#),
         (CommandKind::History, r#"{"items":[],"next":"2"}"#),
         (CommandKind::Rooms, r#"{"rooms":[{}]}"#),
+        (CommandKind::Commit, "{}"),
+        (CommandKind::Presence, "{}"),
+        (CommandKind::Confirm, "{}"),
         (CommandKind::Create, r#"{"owner":2,"epoch":3,"life":"later"}"#),
     ] {
         let error = decode(&format!(r#"{{"id":9,"ok":{ok}}}"#), Some(kind)).unwrap_err();
@@ -105,6 +136,12 @@ fn push_that_does_not_parse_is_an_error_under_zero() {
         r#"{"messages":{"room":"general","items":[{"data":1}]}}"#,
         r#"{"messages":{"room":"general","items":[{"data_b64":"?"}]}}"#,
         r#"{"moved":{"room":"general"}}"#,
+        r#"{"sync":{"room":"general"}}"#,
+        r#"{"presence":{"room":"general"}}"#,
+        r#"{"presence":{"room":"general","count":1,"joined":[{"user":"ann"}]}}"#,
+        r#"{"signal":{"room":"general","data":1}}"#,
+        r#"{"held":{"room":"general","items":[]}}"#,
+        r#"{"rolled_back":{"room":"general","ids":["1"]}}"#,
     ] {
         assert_eq!(decode(text, None).unwrap_err().id, 0, "{text}");
     }

@@ -184,6 +184,7 @@ impl State {
             node: u32::try_from(owner).ok().map(NodeId),
             url: self.url_of(owner),
             epoch: Epoch(1),
+            shard: None,
             retry_after_ms: self.retry_after_ms.load(Ordering::SeqCst),
         }
     }
@@ -337,6 +338,7 @@ impl Connection {
                 heartbeat_ms: [3500, 7000],
                 limits: Limits::default(),
                 features: Vec::new(),
+                expires: None,
             }),
             Command::Join(join) => {
                 let from = match join.from {
@@ -356,6 +358,8 @@ impl Connection {
                     next,
                     from,
                     members: None,
+                    committed: None,
+                    unread: None,
                 })
             }
             Command::Publish(publish) => {
@@ -390,7 +394,7 @@ impl Connection {
                 if take(&self.state.unanswered) {
                     return None;
                 }
-                Reply::Publish(PublishOk { epoch: Epoch(1), offsets, duplicates })
+                Reply::Publish(PublishOk { epoch: Epoch(1), offsets, duplicates, held: false, expires: None })
             }
             Command::History(_) => Reply::History(HistoryOk { items: log.items.clone(), next }),
             Command::Leave(_) => {

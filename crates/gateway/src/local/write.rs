@@ -1,6 +1,6 @@
 //! Changing a room: commands that go through the shard's log.
 
-use roomkeeper_protocol::{Create, CreateOk, Data, Error, ErrorCode, Publish, PublishOk};
+use roomkeeper_protocol::{Create, CreateOk, Data, Error, ErrorCode, Publish, PublishOk, RoomOptions};
 use roomkeeper_room::read::RoomInfo;
 use roomkeeper_room::{Command, Outcome, Payload, PayloadKind};
 use roomkeeper_room::{Create as CreateEntry, Delete as DeleteEntry};
@@ -16,10 +16,13 @@ impl LocalRoom {
     /// Creates the room.
     ///
     /// # Errors
-    /// `already_exists`; `bad_request` for a placement; `unavailable`, …
+    /// `already_exists`; `bad_request` for a placement or options; `unavailable`, …
     pub(crate) async fn create(&self, create: &Create) -> Result<CreateOk, Error> {
         if create.placement.is_some() {
             return Err(failure::not_yet("placement"));
+        }
+        if create.options != RoomOptions::default() {
+            return Err(failure::not_yet("options"));
         }
         let life = self.create_entry(true).await?;
         let owner = self.edge.host.identity().node;
@@ -129,7 +132,9 @@ pub(crate) fn publish_command(
 /// The reply to a publish of that outcome.
 pub(crate) fn published(outcome: Result<Outcome, Error>) -> Result<PublishOk, Error> {
     match outcome? {
-        Outcome::Published { epoch, offsets, duplicates, .. } => Ok(PublishOk { epoch, offsets, duplicates }),
+        Outcome::Published { epoch, offsets, duplicates, .. } => {
+            Ok(PublishOk { epoch, offsets, duplicates, held: false, expires: None })
+        }
         Outcome::Refused(refusal) => Err(failure::refused(&refusal)),
         other => Err(unexpected(&other)),
     }

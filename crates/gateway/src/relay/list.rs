@@ -88,7 +88,7 @@ async fn ask_owner(edge: &Edge, owner: &Owner, shards: &[ShardId], ask: &Rooms) 
                 return Err(decode_error_json(&body).unwrap_or_else(|error| unanswered(&error)));
             }
             match decode_reply_json(CommandKind::Rooms, &body) {
-                Ok(Some(Reply::Rooms(ok))) => Ok(Page { more: ok.next.is_some(), rooms: ok.rooms }),
+                Ok(Reply::Rooms(ok)) => Ok(Page { more: ok.next.is_some(), rooms: ok.rooms }),
                 Ok(_) => Err(unanswered(&"it answered something else")),
                 Err(error) => Err(unanswered(&error)),
             }

@@ -160,7 +160,7 @@ struct Task {
     conn: Arc<Conn>,
     links: Arc<Links>,
     /// Sent and not answered. Bounded by the client socket's units.
-    calls: Mutex<HashMap<CommandId, (Option<CommandKind>, Done)>>,
+    calls: Mutex<HashMap<CommandId, (CommandKind, Done)>>,
     pushes: Arc<Semaphore>,
     /// Looks since the owner last gave a sign of life.
     silent: AtomicU32,
@@ -257,7 +257,7 @@ impl Task {
         while let Some(message) = stream.next().await {
             self.silent.store(0, Ordering::Relaxed);
             let Message::Binary(bytes) = message? else { continue };
-            let kind = |id| self.calls.lock().get(&id).and_then(|(kind, _)| *kind);
+            let kind = |id| self.calls.lock().get(&id).map(|(kind, _)| *kind);
             match Codec::Proto.decode_server(&Frame::Binary(bytes.clone()), kind) {
                 Ok(Some(ServerFrame::Reply(id, result))) => self.reply(id, result),
                 Ok(Some(ServerFrame::Push(push))) => self.push(push, bytes).await,
@@ -297,6 +297,12 @@ impl Task {
             }
             Push::Moved(hint) => self.moved(hint),
             Push::Messages { .. } | Push::Redirect(_) => {}
+            // Follow commands that are not carried out yet.
+            Push::Sync { .. }
+            | Push::Presence(_)
+            | Push::Signal { .. }
+            | Push::Held { .. }
+            | Push::RolledBack { .. } => {}
         }
     }
 

@@ -41,5 +41,5 @@ pub(crate) fn owner_hint(edge: &Edge, room: &RoomName, route: &Route) -> OwnerHi
         Route::Elsewhere(owner) => (Some(owner.node), Some(owner.url.clone()), owner.epoch),
         Route::Electing { epoch } => (None, None, *epoch),
     };
-    OwnerHint { room: room.clone(), node, url, epoch, retry_after_ms }
+    OwnerHint { room: room.clone(), node, url, epoch, shard: None, retry_after_ms }
 }

@@ -117,6 +117,7 @@ impl Conn {
             heartbeat_ms: HEARTBEAT_MS,
             limits: self.edge.config.limits,
             features: Vec::new(),
+            expires: None,
         })
     }
 

@@ -105,7 +105,15 @@ enum Aim {
 /// Finds out what a command is about, on a socket that is bound to `bound`.
 fn for_room(command: Command, bound: Option<&RoomName>) -> Aim {
     let named = match &command {
-        Command::Hello(_) | Command::Rooms(_) | Command::Unsupported(_) => return Aim::Socket(command),
+        Command::Hello(_) | Command::Rooms(_) => return Aim::Socket(command),
+        // Answered that they are not available yet.
+        Command::Signal(_)
+        | Command::Commit(_)
+        | Command::Credit(_)
+        | Command::Heartbeat(_)
+        | Command::Presence(_)
+        | Command::Confirm(_)
+        | Command::Rollback(_) => return Aim::Socket(command),
         Command::Join(join) => &join.room.room,
         Command::Publish(publish) => &publish.room.room,
         Command::History(history) => &history.room.room,

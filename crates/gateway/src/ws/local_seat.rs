@@ -133,6 +133,8 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
         next: info.next,
         from: span.from,
         members: None,
+        committed: None,
+        unread: None,
     };
     Ok((ok, Subscription::new(id, subscriber, waiter, room.owned.clone(), span)))
 }

@@ -204,7 +204,7 @@ where
 
     /// The client has to join again: it then learns what is wrong, and skips nothing without knowing.
     async fn send_away(&mut self, room: RoomName) -> Result<(), WriteError> {
-        let hint = OwnerHint { room, node: None, url: None, epoch: Epoch(0), retry_after_ms: 0 };
+        let hint = OwnerHint { room, node: None, url: None, epoch: Epoch(0), shard: None, retry_after_ms: 0 };
         self.feed(to_message(self.conn.codec.encode_push(&Push::Moved(hint)))).await?;
         if self.conn.single {
             self.conn.send(Outgoing::Close(CloseCode::Moved, "join again"));

@@ -7,13 +7,15 @@ mod json;
 mod proto;
 
 use bytes::Bytes;
-use roomkeeper_types::RoomName;
+use roomkeeper_types::{Offset, RoomName};
 
-use crate::{CommandId, CommandKind, Error, ErrorCode, Item, Limits, Push, Reply, Request, ServerFrame};
+use crate::{
+    CommandId, CommandKind, Error, ErrorCode, Item, Limits, Placement, Push, Reply, Request, ServerFrame,
+};
 
 pub(crate) use json::{
-    decode_create, decode_error, decode_publish, decode_reply, encode_error, encode_hint, encode_reply_body,
-    encode_summary, write_text as write_json_text,
+    decode_commit, decode_create, decode_error, decode_hold, decode_publish, decode_reply, decode_signal,
+    encode_error, encode_hint, encode_reply_body, encode_summary, write_text as write_json_text,
 };
 
 /// How a socket's frames are written; fixed by the subprotocol agreed at its handshake.
@@ -73,11 +75,40 @@ impl DecodeError {
 /// Both codecs refuse a number outside 1 to 2^32 - 1 in these words.
 const ID_EXPECTED: &str = "id: expected a whole number from 1 to 4294967295";
 
-/// What both codecs answer to `create` with options, until rooms have them: a room without the options
-/// that were asked for would be a surprise.
-fn options_unsupported() -> Error {
-    Error::bad_request("options: expected none, as this server does not have room options yet")
+/// The key of the room of a room socket among a heartbeat's rooms, in both codecs: no name of a room.
+const SOCKETS_ROOM: &str = "";
+
+fn read_placement(name: &str) -> Result<Placement, Error> {
+    Placement::from_name(name).ok_or_else(|| {
+        let got = excerpt(name);
+        Error::bad_request(format!("placement: expected \"hash\" or \"least_loaded\", got '{got}'"))
+    })
 }
+
+/// The room that a key of a heartbeat's rooms names.
+fn read_beat_room(key: &str) -> Result<Option<RoomName>, Error> {
+    if key == SOCKETS_ROOM {
+        return Ok(None);
+    }
+    key.parse().map(Some).map_err(|error| Error::bad_request(format!("rooms: '{}': {error}", excerpt(key))))
+}
+
+fn beat_key(room: Option<&RoomName>) -> &str {
+    room.map_or(SOCKETS_ROOM, RoomName::as_str)
+}
+
+/// The beginning of a text, for an error.
+fn excerpt(text: &str) -> String {
+    const CHARS: usize = 48;
+    match text.char_indices().nth(CHARS) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// The least offset of an item that is stored, and of one that may be held: that has none, which reads as 0.
+const STORED: Offset = Offset::FIRST;
+const HELD: Offset = Offset(0);
 
 /// How a client takes an error's code: one it does not know by the error's `retry`.
 fn understood(code: Option<ErrorCode>, retry: bool) -> ErrorCode {
@@ -144,6 +175,15 @@ impl Codec {
         match self {
             Self::Json => Frame::Text(json::encode_messages(room, items)),
             Self::Proto => Frame::Binary(proto::encode_messages(room, items)),
+        }
+    }
+
+    /// A `sync` push of a slice of items, without a [`Push`] of its own.
+    #[must_use]
+    pub fn encode_sync(self, room: &RoomName, items: &[Item]) -> Frame {
+        match self {
+            Self::Json => Frame::Text(json::encode_sync(room, items)),
+            Self::Proto => Frame::Binary(proto::encode_sync(room, items)),
         }
     }
 

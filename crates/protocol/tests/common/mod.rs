@@ -4,15 +4,17 @@
 pub(crate) mod refusal;
 
 use bytes::Bytes;
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use roomkeeper_protocol::{
-    CreateOk, Data, Error, ErrorCode, HelloOk, HistoryOk, Item, JoinOk, Limits, NewMessage, OwnerHint,
-    Publish, PublishOk, RefusedItem, RoomRef, RoomSummary, RoomsOk,
+    Command, Commit, CommitOk, Create, CreateOk, Credit, Data, Error, ErrorCode, Heartbeat, HelloOk,
+    HistoryOk, HoldOk, HoldRef, Item, JoinOk, Limits, Member, NewMessage, OwnerHint, Placement, PresenceOk,
+    PresencePush, Publish, PublishOk, Push, RefusedItem, Reply, RoomOptions, RoomRef, RoomSummary, RoomsOk,
+    Seen, Signal,
 };
 use roomkeeper_types::{
-    ClusterId, Epoch, LifeId, MessageId, NodeId, Offset, RoomName, ShardId, Timestamp, UserId,
+    ClusterId, ConsumerId, Epoch, LifeId, MessageId, NodeId, Offset, RoomName, ShardId, Timestamp, UserId,
 };
 
 /// Largest number on the wire.
@@ -23,6 +25,10 @@ pub(crate) fn room(name: &str) -> RoomName {
 }
 
 pub(crate) fn user(name: &str) -> UserId {
+    name.parse().unwrap()
+}
+
+pub(crate) fn consumer(name: &str) -> ConsumerId {
     name.parse().unwrap()
 }
 
@@ -72,6 +78,7 @@ pub(crate) fn hello_ok() -> HelloOk {
         heartbeat_ms: [3_500, 7_000],
         limits: Limits::default(),
         features: vec!["sync".to_owned()],
+        expires: None,
     }
 }
 
@@ -85,11 +92,110 @@ pub(crate) fn join_ok() -> JoinOk {
         next: Offset(6),
         from: Offset(4),
         members: Some(2),
+        committed: None,
+        unread: None,
     }
 }
 
 pub(crate) fn publish_ok() -> PublishOk {
-    PublishOk { epoch: Epoch(3), offsets: vec![Offset(4), Offset(5)], duplicates: vec![true, false] }
+    PublishOk {
+        epoch: Epoch(3),
+        offsets: vec![Offset(4), Offset(5)],
+        duplicates: vec![true, false],
+        held: false,
+        expires: None,
+    }
+}
+
+pub(crate) fn held_ok() -> PublishOk {
+    PublishOk { offsets: Vec::new(), held: true, expires: Some(Timestamp(1_700_000_060_000)), ..publish_ok() }
+}
+
+pub(crate) fn members() -> Vec<Member> {
+    let since = Timestamp(1_700_000_000_000);
+    let ann = Member { user: user("ann"), device: Some("phone \"1\"".to_owned()), since };
+    vec![ann, Member { user: user("bob"), device: None, since }]
+}
+
+/// Replies whose fields are few.
+pub(crate) fn small_replies() -> Vec<Reply> {
+    vec![
+        Reply::Leave,
+        Reply::Signal,
+        Reply::Commit(CommitOk { committed: Offset(0) }),
+        Reply::Credit,
+        Reply::Heartbeat,
+        Reply::Presence(PresenceOk { members: members() }),
+        Reply::Delete,
+        Reply::Confirm(HoldOk { offsets: vec![Offset(4), Offset(5)] }),
+        Reply::Rollback,
+    ]
+}
+
+/// An item without an offset.
+pub(crate) fn held_item() -> Item {
+    Item { offset: Offset(0), ..item(6, json("1")) }
+}
+
+pub(crate) fn presence_push() -> PresencePush {
+    let [ann, bob] = members().try_into().unwrap();
+    PresencePush {
+        room: room("general"),
+        joined: vec![ann],
+        left: vec![bob],
+        count: 1,
+        settled: true,
+        members: None,
+    }
+}
+
+/// Every push but `messages`, with as many fields as can be.
+pub(crate) fn rare_pushes() -> Vec<Push> {
+    let room = room("general");
+    let full = PresencePush { settled: false, members: Some(members()), ..presence_push() };
+    let nobody = PresencePush { members: Some(Vec::new()), ..presence_push() };
+    vec![
+        Push::Sync { room: room.clone(), items: items() },
+        Push::Presence(presence_push()),
+        Push::Presence(full),
+        Push::Presence(nobody),
+        Push::Signal { room: room.clone(), from: user("ann"), data: json("null") },
+        Push::Signal { room: room.clone(), from: user("ann"), data: Data::Binary(Bytes::new()) },
+        Push::Held { room: room.clone(), items: vec![held_item()], expires: Timestamp(1_700_000_060_000) },
+        Push::RolledBack { room, ids: vec![id(1), id(2)] },
+        Push::Moved(hint()),
+        Push::Redirect(hint_of_nobody()),
+    ]
+}
+
+/// Every command that names a room beside `join`, `publish` and `history`, with every field.
+pub(crate) fn small_commands() -> Vec<Command> {
+    let hold = HoldRef { room: room_ref(), ids: vec![id(1), id(2)] };
+    let seen = Seen { here: false, seen: vec![id(1), id(2)], upto: Some(Offset(4)) };
+    let empty = Seen { here: true, seen: Vec::new(), upto: None };
+    let options = RoomOptions {
+        retain_ms: Some(1),
+        retain_messages: Some(2),
+        retain_bytes: Some(MAX),
+        presence: Some(false),
+        max_members: Some(u32::MAX),
+    };
+    vec![
+        Command::Leave(room_ref()),
+        Command::Signal(Signal { room: room_ref(), data: json(r#"{"typing": true}"#) }),
+        Command::Commit(Commit { room: room_ref(), consumer: consumer("worker 1"), offset: Offset(4) }),
+        Command::Credit(Credit { room: room_ref(), more: 100 }),
+        Command::Heartbeat(Heartbeat { rooms: vec![(None, seen), (Some(room("general")), empty)] }),
+        Command::Presence(room_ref()),
+        Command::Create(Create {
+            room: Some(room("general")),
+            options,
+            placement: Some(Placement::LeastLoaded),
+        }),
+        Command::Delete(room_ref()),
+        Command::Confirm(hold.clone()),
+        Command::Rollback(hold),
+    ]
 }
 
 pub(crate) fn history_ok() -> HistoryOk {
@@ -127,13 +233,14 @@ pub(crate) fn hint() -> OwnerHint {
         node: Some(NodeId(2)),
         url: Some("http://127.0.0.1:7710".to_owned()),
         epoch: Epoch(3),
+        shard: Some(ShardId(7)),
         retry_after_ms: 250,
     }
 }
 
 /// Nobody owns the room for a moment.
 pub(crate) fn hint_of_nobody() -> OwnerHint {
-    OwnerHint { node: None, url: None, ..hint() }
+    OwnerHint { node: None, url: None, shard: None, ..hint() }
 }
 
 /// An error with every field.
@@ -234,9 +341,37 @@ pub(crate) fn any_publish() -> impl Strategy<Value = Publish> {
         |(room, life, messages, (expect, hold_ms, timeout_ms))| Publish {
             room: RoomRef { room, life },
             messages,
-            expect: expect.map(Offset),
+            expect: expect.filter(|_| hold_ms.is_none()).map(Offset),
             hold_ms,
             timeout_ms,
         },
     )
+}
+
+pub(crate) fn any_small_command() -> impl Strategy<Value = Command> {
+    let room = || (of(any_room()), of(any_life())).prop_map(|(room, life)| RoomRef { room, life });
+    let ids =
+        |sizes| btree_set(any::<[u8; 16]>(), sizes).prop_map(|ids| ids.into_iter().map(MessageId).collect());
+    let hold = move || (room(), ids(1..40)).prop_map(|(room, ids)| HoldRef { room, ids });
+    let seen = (any::<bool>(), ids(0..40), of(0..=MAX)).prop_map(|(here, seen, upto)| Seen {
+        here,
+        seen,
+        upto: upto.map(Offset),
+    });
+    let consumer = "[^\\p{Cc}]{1,30}".prop_map(|name| consumer(&name));
+    prop_oneof![
+        (room(), any_data()).prop_map(|(room, data)| Command::Signal(Signal { room, data })),
+        (room(), consumer, 0..=MAX).prop_map(|(room, consumer, offset)| Command::Commit(Commit {
+            room,
+            consumer,
+            offset: Offset(offset)
+        })),
+        (room(), 1..=MAX).prop_map(|(room, more)| Command::Credit(Credit { room, more })),
+        // In the order of the rooms' names, as protobuf has them.
+        btree_map(of(any_room()), seen, 0..5)
+            .prop_map(|rooms| Command::Heartbeat(Heartbeat { rooms: rooms.into_iter().collect() })),
+        room().prop_map(Command::Presence),
+        hold().prop_map(Command::Confirm),
+        hold().prop_map(Command::Rollback),
+    ]
 }

@@ -1,19 +1,18 @@
-//! A server's JSON frames and REST answers, read as a client does: as tolerant as the contract asks, and in
-//! one pass, as a subscriber does little else.
+//! A server's JSON frames, read as a client does: as tolerant as the contract asks, and in one pass, as a
+//! subscriber does little else.
 
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use roomkeeper_types::{ClusterId, Epoch, LifeId, MessageId, NodeId, Offset, RoomName, Timestamp, UserId};
-use serde::{Deserialize, Deserializer};
+use roomkeeper_types::{Epoch, MessageId, NodeId, RoomName, ShardId, Timestamp, UserId};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::codec::{DecodeError, understood};
+use super::items::{ItemFields, MemberFields, null_too, read_data, read_items, read_members};
+use super::reply_read::{read_reply, unreadable};
+use crate::codec::{DecodeError, HELD, STORED, understood};
 use crate::{
-    CommandId, CommandKind, CreateOk, Data, Error, ErrorCode, HelloOk, HistoryOk, Item, JoinOk, Limits,
-    OwnerHint, PublishOk, Push, RefusedItem, Reply, RoomSummary, RoomsOk, ServerFrame,
+    CommandId, CommandKind, Error, ErrorCode, OwnerHint, PresencePush, Push, RefusedItem, ServerFrame,
 };
 
 pub(in crate::codec) fn decode_server(
@@ -31,23 +30,48 @@ pub(in crate::codec) fn decode_server(
         FrameFields { id: Some(id), ok: Some(ok), .. } => {
             let Some(kind) = sent(id) else { return Ok(None) };
             let reply = read_reply(kind, ok, frame).map_err(|error| DecodeError { id, error })?;
-            return Ok(reply.map(|reply| ServerFrame::Reply(id, Ok(reply))));
+            return Ok(Some(ServerFrame::Reply(id, Ok(reply))));
         }
         FrameFields { messages: Some(messages), .. } => {
-            let items = read_items(messages.items, frame).map_err(|error| DecodeError { id: 0, error })?;
-            Push::Messages { room: messages.room, items }
+            let MessagesFields { room, items } = messages;
+            read_items(items, frame, STORED).map(|items| Some(Push::Messages { room, items }))
         }
-        FrameFields { moved: Some(hint), .. } => Push::Moved(hint.into_hint()),
-        FrameFields { redirect: Some(hint), .. } => Push::Redirect(hint.into_hint()),
-        FrameFields { .. } => return Ok(None),
+        FrameFields { moved: Some(hint), .. } => Ok(Some(Push::Moved(hint.into_hint()))),
+        FrameFields { redirect: Some(hint), .. } => Ok(Some(Push::Redirect(hint.into_hint()))),
+        fields => read_rare_push(&fields, frame),
     };
-    Ok(Some(ServerFrame::Push(push)))
+    Ok(push.map_err(|error| DecodeError { id: 0, error })?.map(ServerFrame::Push))
 }
 
-/// The `ok` object alone, as REST answers it. `None`: this version knows no reply to that command.
-pub(crate) fn decode_reply(kind: CommandKind, body: &Bytes) -> Result<Option<Reply>, Error> {
-    let raw = serde_json::from_slice(body).map_err(|error| unreadable("body", &error))?;
-    read_reply(kind, raw, body)
+/// `None`: a push that this version does not know, or one without a content that it knows.
+fn read_rare_push(fields: &FrameFields<'_>, frame: &Bytes) -> Result<Option<Push>, Error> {
+    Ok(Some(match *fields {
+        FrameFields { sync: Some(raw), .. } => {
+            let MessagesFields { room, items } = read_push("sync", raw)?;
+            Push::Sync { room, items: read_items(items, frame, STORED)? }
+        }
+        FrameFields { presence: Some(raw), .. } => {
+            Push::Presence(read_push::<PresenceFields>("presence", raw)?.into_presence())
+        }
+        FrameFields { signal: Some(raw), .. } => {
+            let SignalFields { room, from, data, data_b64 } = read_push("signal", raw)?;
+            let Some(data) = read_data(data, data_b64.as_deref(), frame)? else { return Ok(None) };
+            Push::Signal { room, from, data }
+        }
+        FrameFields { held: Some(raw), .. } => {
+            let HeldFields { room, items, expires } = read_push("held", raw)?;
+            Push::Held { room, items: read_items(items, frame, HELD)?, expires }
+        }
+        FrameFields { rolled_back: Some(raw), .. } => {
+            let RolledBackFields { room, ids } = read_push("rolled_back", raw)?;
+            Push::RolledBack { room, ids }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn read_push<'a, T: Deserialize<'a>>(name: &str, raw: &'a RawValue) -> Result<T, Error> {
+    serde_json::from_str(raw.get()).map_err(|error| unreadable(name, &error))
 }
 
 /// `{"error": {…}}`, as HTTP errors have it.
@@ -61,10 +85,6 @@ pub(crate) fn decode_error(body: &Bytes) -> Result<Error, Error> {
     Ok(body.error.into_error())
 }
 
-fn unreadable(what: &str, error: &serde_json::Error) -> Error {
-    Error::bad_request(format!("{what}: {error}"))
-}
-
 #[derive(Deserialize)]
 struct FrameFields<'a> {
     id: Option<CommandId>,
@@ -76,6 +96,17 @@ struct FrameFields<'a> {
     messages: Option<MessagesFields<'a>>,
     moved: Option<HintFields>,
     redirect: Option<HintFields>,
+    // Read only when their turn comes: rare, and this is on the way of every message.
+    #[serde(borrow)]
+    sync: Option<&'a RawValue>,
+    #[serde(borrow)]
+    presence: Option<&'a RawValue>,
+    #[serde(borrow)]
+    signal: Option<&'a RawValue>,
+    #[serde(borrow)]
+    held: Option<&'a RawValue>,
+    #[serde(borrow)]
+    rolled_back: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -107,48 +138,53 @@ struct MessagesFields<'a> {
     items: Vec<ItemFields<'a>>,
 }
 
-/// All optional: an item without data is stepped over, whatever else it lacks.
 #[derive(Deserialize)]
-struct ItemFields<'a> {
-    offset: Option<Offset>,
-    epoch: Option<Epoch>,
-    id: Option<MessageId>,
-    from: Option<UserId>,
-    time: Option<Timestamp>,
-    sent: Option<Timestamp>,
+struct PresenceFields {
+    room: RoomName,
+    #[serde(default)]
+    joined: Vec<MemberFields>,
+    #[serde(default)]
+    left: Vec<MemberFields>,
+    count: u64,
+    settled: Option<bool>,
+    members: Option<Vec<MemberFields>>,
+}
+
+impl PresenceFields {
+    fn into_presence(self) -> PresencePush {
+        PresencePush {
+            room: self.room,
+            joined: read_members(self.joined),
+            left: read_members(self.left),
+            count: self.count,
+            settled: self.settled.unwrap_or(true),
+            members: self.members.map(read_members),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct SignalFields<'a> {
+    room: RoomName,
+    from: UserId,
     #[serde(borrow, default, deserialize_with = "null_too")]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     data_b64: Option<Cow<'a, str>>,
 }
 
-/// `null` is data like any other value.
-fn null_too<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    Deserialize::deserialize(deserializer).map(Some)
+#[derive(Deserialize)]
+struct HeldFields<'a> {
+    room: RoomName,
+    #[serde(borrow)]
+    items: Vec<ItemFields<'a>>,
+    expires: Timestamp,
 }
 
-fn read_items(items: Vec<ItemFields<'_>>, frame: &Bytes) -> Result<Vec<Item>, Error> {
-    let mut read = Vec::with_capacity(items.len());
-    for item in items {
-        let data = match (item.data, &item.data_b64) {
-            // The text lies within the frame, so that this shares the frame's bytes.
-            (Some(raw), _) => Data::Json(frame.slice_ref(raw.get().as_bytes())),
-            (None, Some(text)) => match STANDARD.decode(text.as_bytes()) {
-                Ok(bytes) => Data::Binary(bytes.into()),
-                Err(error) => return Err(Error::bad_request(format!("items: data_b64: {error}"))),
-            },
-            (None, None) => continue,
-        };
-        let (Some(offset), Some(epoch), Some(id), Some(from), Some(time)) =
-            (item.offset, item.epoch, item.id, item.from, item.time)
-        else {
-            return Err(Error::bad_request(
-                "items: expected offset, epoch, id, from and time with each data",
-            ));
-        };
-        read.push(Item { offset, epoch, id, from, time, sent: item.sent, data });
-    }
-    Ok(read)
+#[derive(Deserialize)]
+struct RolledBackFields {
+    room: RoomName,
+    ids: Vec<MessageId>,
 }
 
 #[derive(Deserialize)]
@@ -157,138 +193,14 @@ struct HintFields {
     node: Option<NodeId>,
     url: Option<String>,
     epoch: Epoch,
+    shard: Option<ShardId>,
     #[serde(default)]
     retry_after_ms: u32,
 }
 
 impl HintFields {
     fn into_hint(self) -> OwnerHint {
-        let Self { room, node, url, epoch, retry_after_ms } = self;
-        OwnerHint { room, node, url, epoch, retry_after_ms }
+        let Self { room, node, url, epoch, shard, retry_after_ms } = self;
+        OwnerHint { room, node, url, epoch, shard, retry_after_ms }
     }
-}
-
-#[derive(Deserialize)]
-struct HelloFields {
-    node: NodeId,
-    cluster: ClusterId,
-    user: UserId,
-    session: String,
-    heartbeat_ms: [u32; 2],
-    limits: Limits,
-    #[serde(default)]
-    features: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct JoinFields {
-    room: RoomName,
-    owner: NodeId,
-    epoch: Epoch,
-    #[serde(deserialize_with = "life")]
-    life: LifeId,
-    first: Offset,
-    next: Offset,
-    from: Offset,
-    members: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct PublishFields {
-    epoch: Epoch,
-    offsets: Vec<Offset>,
-    duplicates: Vec<bool>,
-}
-
-#[derive(Deserialize)]
-struct HistoryFields<'a> {
-    #[serde(borrow)]
-    items: Vec<ItemFields<'a>>,
-    next: Offset,
-}
-
-#[derive(Deserialize)]
-struct RoomsFields<'a> {
-    #[serde(borrow)]
-    rooms: Vec<SummaryFields<'a>>,
-    next: Option<RoomName>,
-}
-
-#[derive(Deserialize)]
-struct SummaryFields<'a> {
-    room: RoomName,
-    #[serde(deserialize_with = "life")]
-    life: LifeId,
-    owner: Option<NodeId>,
-    messages: u64,
-    first: Offset,
-    next: Offset,
-    members: Option<u64>,
-    #[serde(borrow, default)]
-    items: Vec<ItemFields<'a>>,
-}
-
-#[derive(Deserialize)]
-struct CreateFields {
-    owner: NodeId,
-    epoch: Epoch,
-    #[serde(deserialize_with = "life")]
-    life: LifeId,
-}
-
-/// A life's serde form is its parts; on this wire it is its text.
-fn life<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LifeId, D::Error> {
-    let text = Cow::<str>::deserialize(deserializer)?;
-    text.parse().map_err(serde::de::Error::custom)
-}
-
-fn read_reply(kind: CommandKind, raw: &RawValue, frame: &Bytes) -> Result<Option<Reply>, Error> {
-    let reply = match kind {
-        CommandKind::Hello => {
-            let HelloFields { node, cluster, user, session, heartbeat_ms, limits, features } =
-                read(kind, raw)?;
-            Reply::Hello(HelloOk { node, cluster, user, session, heartbeat_ms, limits, features })
-        }
-        CommandKind::Join => {
-            let JoinFields { room, owner, epoch, life, first, next, from, members } = read(kind, raw)?;
-            Reply::Join(JoinOk { room, owner, epoch, life, first, next, from, members })
-        }
-        CommandKind::Publish => {
-            let PublishFields { epoch, offsets, duplicates } = read(kind, raw)?;
-            Reply::Publish(PublishOk { epoch, offsets, duplicates })
-        }
-        CommandKind::History => {
-            let HistoryFields { items, next } = read(kind, raw)?;
-            Reply::History(HistoryOk { items: read_items(items, frame)?, next })
-        }
-        CommandKind::Rooms => {
-            let RoomsFields { rooms, next } = read(kind, raw)?;
-            let rooms = rooms.into_iter().map(|room| read_summary(room, frame)).collect::<Result<_, _>>()?;
-            Reply::Rooms(RoomsOk { rooms, next })
-        }
-        CommandKind::Create => {
-            let CreateFields { owner, epoch, life } = read(kind, raw)?;
-            Reply::Create(CreateOk { owner, epoch, life })
-        }
-        CommandKind::Leave => Reply::Leave,
-        CommandKind::Delete => Reply::Delete,
-        CommandKind::Signal
-        | CommandKind::Commit
-        | CommandKind::Credit
-        | CommandKind::Heartbeat
-        | CommandKind::Presence
-        | CommandKind::Confirm
-        | CommandKind::Rollback => return Ok(None),
-    };
-    Ok(Some(reply))
-}
-
-fn read<'a, T: Deserialize<'a>>(kind: CommandKind, raw: &'a RawValue) -> Result<T, Error> {
-    serde_json::from_str(raw.get()).map_err(|error| unreadable(kind.name(), &error))
-}
-
-fn read_summary(fields: SummaryFields<'_>, frame: &Bytes) -> Result<RoomSummary, Error> {
-    let SummaryFields { room, life, owner, messages, first, next, members, items } = fields;
-    let items = read_items(items, frame)?;
-    Ok(RoomSummary { room, life, owner, messages, first, next, members, items })
 }

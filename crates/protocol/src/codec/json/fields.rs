@@ -7,11 +7,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use roomkeeper_types::MessageId;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::Error;
+use crate::codec::excerpt;
 
 /// Calls back for each entry of an object, in order. What the callback refuses ends the scan.
 struct Entries<F>(F);
@@ -169,6 +171,15 @@ impl<'a> Field<'a> {
         parsed.map(Some).map_err(|error| Error::bad_request(format!("{}: {error}", self.name)))
     }
 
+    /// An array of UUIDs.
+    pub(super) fn ids(self) -> Result<Option<Vec<MessageId>>, Error> {
+        let Some(raw) = self.given() else { return Ok(None) };
+        let ids = serde_json::from_str(raw.get());
+        ids.map(Some).map_err(|error| {
+            Error::bad_request(format!("{}: expected an array of UUIDs: {error}", self.name))
+        })
+    }
+
     /// The wanted fields of each object of an array.
     pub(super) fn elements<const N: usize>(
         self,
@@ -187,14 +198,5 @@ impl<'a> Field<'a> {
             None => Ok(None),
             Some(raw) => parse(raw.get()).map(Some).ok_or_else(|| self.wrong(expected)),
         }
-    }
-}
-
-/// The beginning of a text, for an error.
-pub(super) fn excerpt(text: &str) -> String {
-    const CHARS: usize = 48;
-    match text.char_indices().nth(CHARS) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }

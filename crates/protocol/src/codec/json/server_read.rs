@@ -6,12 +6,16 @@ use bytes::Bytes;
 use roomkeeper_types::{MessageId, Offset, Timestamp};
 use serde_json::value::RawValue;
 
-use super::fields::{Field, entries, excerpt, fields};
-use crate::codec::{DecodeError, ID_EXPECTED, options_unsupported};
-use crate::validate::{check_create, check_publish, in_message, validate};
+use super::envelope::{Envelope, SHORT_HEARTBEAT};
+use super::fields::{Field, entries, fields};
+use crate::codec::{DecodeError, excerpt, read_beat_room, read_placement};
+use crate::validate::{
+    check_commit, check_create, check_hold, check_publish, check_signal, in_message, in_room, validate,
+    within,
+};
 use crate::{
-    Command, CommandKind, Create, Data, Error, From, Hello, History, Isolation, Join, Limits, NewMessage,
-    Publish, Request, RoomRef, Rooms,
+    Command, CommandKind, Commit, Create, Credit, Data, Error, From, Heartbeat, Hello, History, HoldRef,
+    Isolation, Join, Limits, NewMessage, Publish, Request, RoomOptions, RoomRef, Rooms, Seen, Signal,
 };
 
 const FROM_EXPECTED: &str = r#""latest", "beginning", "committed", {"offset": n} or {"range": [a, b]}"#;
@@ -21,8 +25,12 @@ pub(in crate::codec) fn decode_request(frame: &Bytes, limits: &Limits) -> Result
         .map_err(|error| DecodeError::unreadable(format!("frame: expected UTF-8 text: {error}")))?;
     let envelope = Envelope::read(text)?;
     let id = envelope.id()?;
-    let (kind, fields) = envelope.command().map_err(|error| DecodeError { id, error })?;
-    let command = read_command(kind, fields, frame).and_then(|command| {
+    let command = if envelope.is_short_heartbeat() {
+        read_short_heartbeat(text)
+    } else {
+        envelope.command().and_then(|(kind, fields)| read_command(kind, fields, frame))
+    };
+    let command = command.and_then(|command| {
         validate(&command, limits)?;
         Ok(command)
     });
@@ -39,6 +47,27 @@ pub(crate) fn decode_publish(body: &Bytes, limits: &Limits) -> Result<Publish, E
     Ok(publish)
 }
 
+/// The `signal` body of REST: the same object as the command.
+pub(crate) fn decode_signal(body: &Bytes, limits: &Limits) -> Result<Signal, Error> {
+    let signal = read_signal(read_body(body)?, body)?;
+    check_signal(&signal, limits)?;
+    Ok(signal)
+}
+
+/// The `commit` body of REST: the same object as the command.
+pub(crate) fn decode_commit(body: &Bytes) -> Result<Commit, Error> {
+    let commit = read_commit(read_body(body)?)?;
+    check_commit(&commit)?;
+    Ok(commit)
+}
+
+/// The `confirm` or `rollback` body of REST: the same object as the command.
+pub(crate) fn decode_hold(body: &Bytes, limits: &Limits) -> Result<HoldRef, Error> {
+    let hold = read_hold(read_body(body)?, "hold")?;
+    check_hold(&hold, limits)?;
+    Ok(hold)
+}
+
 /// The `create` body of REST: the same object as the command.
 pub(crate) fn decode_create(body: &Bytes) -> Result<Create, Error> {
     let create = read_create(read_body(body)?)?;
@@ -53,71 +82,23 @@ fn read_body(body: &[u8]) -> Result<&RawValue, Error> {
     serde_json::from_str(text).map_err(|error| wrong(&error))
 }
 
-/// A frame's outermost object.
-#[derive(Default)]
-struct Envelope<'a> {
-    id: Option<&'a RawValue>,
-    /// The first two keys that are not `id`: one is expected, two can be named in the error.
-    commands: [Option<(String, &'a RawValue)>; 2],
-}
-
-impl<'a> Envelope<'a> {
-    fn read(text: &'a str) -> Result<Self, DecodeError> {
-        let mut envelope = Self::default();
-        let scanned = entries(text, |key, value| {
-            if key == "id" {
-                if envelope.id.replace(value).is_some() {
-                    return Err("`id` is given twice".to_owned());
-                }
-            } else if let Some(free) = envelope.commands.iter_mut().find(|slot| slot.is_none()) {
-                *free = Some((excerpt(key), value));
-            }
-            Ok(())
-        });
-        scanned.map_err(|error| {
-            DecodeError::unreadable(format!(
-                "frame: expected one JSON object, {{\"id\": …, COMMAND: …}}: {error}"
-            ))
-        })?;
-        Ok(envelope)
-    }
-
-    fn id(&self) -> Result<u32, DecodeError> {
-        let id = self.id.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        id.filter(|id| *id > 0).ok_or_else(|| DecodeError::unreadable(ID_EXPECTED))
-    }
-
-    fn command(self) -> Result<(CommandKind, &'a RawValue), Error> {
-        match self.commands {
-            [Some((name, fields)), None] => match CommandKind::from_name(&name) {
-                Some(kind) => Ok((kind, fields)),
-                None => Err(Error::bad_request(format!("'{name}' is not a command of this protocol"))),
-            },
-            [Some((first, _)), Some((second, _))] => Err(Error::bad_request(format!(
-                "a frame has one command beside its id, this one has '{first}' and '{second}'"
-            ))),
-            [None, _] => Err(Error::bad_request("a frame has one command beside its id, this one has none")),
-        }
-    }
-}
-
 fn read_command(kind: CommandKind, raw: &RawValue, frame: &Bytes) -> Result<Command, Error> {
     Ok(match kind {
         CommandKind::Hello => Command::Hello(read_hello(raw)?),
         CommandKind::Join => Command::Join(read_join(raw)?),
         CommandKind::Leave => Command::Leave(read_room_only(raw, "leave")?),
         CommandKind::Publish => Command::Publish(read_publish(raw, frame)?),
+        CommandKind::Signal => Command::Signal(read_signal(raw, frame)?),
         CommandKind::History => Command::History(read_history(raw)?),
+        CommandKind::Commit => Command::Commit(read_commit(raw)?),
+        CommandKind::Credit => Command::Credit(read_credit(raw)?),
+        CommandKind::Heartbeat => Command::Heartbeat(read_heartbeat(raw)?),
+        CommandKind::Presence => Command::Presence(read_room_only(raw, "presence")?),
         CommandKind::Rooms => Command::Rooms(read_rooms(raw)?),
         CommandKind::Create => Command::Create(read_create(raw)?),
         CommandKind::Delete => Command::Delete(read_room_only(raw, "delete")?),
-        CommandKind::Signal
-        | CommandKind::Commit
-        | CommandKind::Credit
-        | CommandKind::Heartbeat
-        | CommandKind::Presence
-        | CommandKind::Confirm
-        | CommandKind::Rollback => Command::Unsupported(kind.name()),
+        CommandKind::Confirm => Command::Confirm(read_hold(raw, "confirm")?),
+        CommandKind::Rollback => Command::Rollback(read_hold(raw, "rollback")?),
     })
 }
 
@@ -139,7 +120,7 @@ fn read_join(raw: &RawValue) -> Result<Join, Error> {
     Ok(Join {
         room: read_room(room, life)?,
         from: read_from(from)?.unwrap_or_default(),
-        consumer: consumer.string()?,
+        consumer: consumer.parse()?,
         credit: credit.number()?,
         isolation: read_isolation(isolation)?,
         presence: presence.boolean()?,
@@ -167,19 +148,25 @@ fn read_publish(raw: &RawValue, frame: &Bytes) -> Result<Publish, Error> {
 
 fn read_message([id, data, data_b64, sent]: [Field<'_>; 4], frame: &Bytes) -> Result<NewMessage, Error> {
     let id = id.parse::<MessageId>()?.ok_or_else(|| id.wrong("a UUID"))?;
-    let data = match (data.verbatim(), data_b64.text()?) {
+    Ok(NewMessage { id, data: read_data(data, data_b64, frame)?, sent: sent.number()?.map(Timestamp) })
+}
+
+fn read_data(data: Field<'_>, data_b64: Field<'_>, frame: &Bytes) -> Result<Data, Error> {
+    match (data.verbatim(), data_b64.text()?) {
         // The text lies within the frame, so that this shares the frame's bytes.
-        (Some(raw), None) => Data::Json(frame.slice_ref(raw.get().as_bytes())),
+        (Some(raw), None) => Ok(Data::Json(frame.slice_ref(raw.get().as_bytes()))),
         (None, Some(text)) => match STANDARD.decode(text.as_bytes()) {
-            Ok(bytes) => Data::Binary(bytes.into()),
-            Err(_) => return Err(data_b64.wrong("standard base64 with padding")),
+            Ok(bytes) => Ok(Data::Binary(bytes.into())),
+            Err(_) => Err(data_b64.wrong("standard base64 with padding")),
         },
-        (None, None) => return Err(data.wrong("any JSON value, or data_b64")),
-        (Some(_), Some(_)) => {
-            return Err(Error::bad_request("data: expected either data or data_b64, got both"));
-        }
-    };
-    Ok(NewMessage { id, data, sent: sent.number()?.map(Timestamp) })
+        (None, None) => Err(data.wrong("any JSON value, or data_b64")),
+        (Some(_), Some(_)) => Err(Error::bad_request("data: expected either data or data_b64, got both")),
+    }
+}
+
+fn read_signal(raw: &RawValue, frame: &Bytes) -> Result<Signal, Error> {
+    let [room, life, data, data_b64] = fields(raw, "signal", ["room", "life", "data", "data_b64"])?;
+    Ok(Signal { room: read_room(room, life)?, data: read_data(data, data_b64, frame)? })
 }
 
 fn read_history(raw: &RawValue) -> Result<History, Error> {
@@ -203,19 +190,96 @@ fn read_rooms(raw: &RawValue) -> Result<Rooms, Error> {
     })
 }
 
+fn read_commit(raw: &RawValue) -> Result<Commit, Error> {
+    let [room, life, consumer, offset] = fields(raw, "commit", ["room", "life", "consumer", "offset"])?;
+    Ok(Commit {
+        room: read_room(room, life)?,
+        consumer: consumer.parse()?.ok_or_else(|| consumer.wrong("a consumer's name"))?,
+        offset: offset.number()?.map(Offset).ok_or_else(|| offset.wrong("a whole number, 0 or more"))?,
+    })
+}
+
+fn read_credit(raw: &RawValue) -> Result<Credit, Error> {
+    let [room, life, more] = fields(raw, "credit", ["room", "life", "more"])?;
+    Ok(Credit {
+        room: read_room(room, life)?,
+        more: more.number()?.ok_or_else(|| more.wrong("a whole number, 1 or more"))?,
+    })
+}
+
+fn read_heartbeat(raw: &RawValue) -> Result<Heartbeat, Error> {
+    let [rooms] = fields(raw, "heartbeat", ["rooms"])?;
+    let wrong = || rooms.wrong("an object of {here?, seen?, upto?} by room");
+    let mut each = Vec::new();
+    let listed = entries(rooms.given().ok_or_else(wrong)?.get(), |key, seen| {
+        each.push((key.to_owned(), seen));
+        Ok(())
+    });
+    listed.map_err(|_| wrong())?;
+    let read = |(key, seen): (String, &RawValue)| {
+        let room = read_beat_room(&key)?;
+        let seen = read_seen(seen).map_err(|error| in_room(&key, error))?;
+        Ok((room, seen))
+    };
+    Ok(Heartbeat { rooms: each.into_iter().map(read).collect::<Result<_, Error>>()? })
+}
+
+fn read_seen(raw: &RawValue) -> Result<Seen, Error> {
+    let [here, seen, upto] = fields(raw, "seen", ["here", "seen", "upto"])?;
+    Ok(Seen {
+        here: here.boolean()?.unwrap_or(true),
+        seen: seen.ids()?.unwrap_or_default(),
+        upto: upto.number()?.map(Offset),
+    })
+}
+
+/// `{"amhere": true, "msgSeen": […]}`: the frame itself has the fields, of the room of the socket.
+fn read_short_heartbeat(frame: &str) -> Result<Command, Error> {
+    let [here, seen] = fields(read_body(frame.as_bytes())?, "heartbeat", SHORT_HEARTBEAT)?;
+    let seen =
+        Seen { here: here.boolean()?.unwrap_or(true), seen: seen.ids()?.unwrap_or_default(), upto: None };
+    Ok(Command::Heartbeat(Heartbeat { rooms: vec![(None, seen)] }))
+}
+
 fn read_create(raw: &RawValue) -> Result<Create, Error> {
     let [room, options, placement] = fields(raw, "create", ["room", "options", "placement"])?;
-    if let Some(options) = options.given() {
-        let mut empty = true;
-        let note = |_: &str, _: &RawValue| {
-            empty = false;
-            Ok(())
-        };
-        if entries(options.get(), note).is_err() || !empty {
-            return Err(options_unsupported());
-        }
-    }
-    Ok(Create { room: room.parse()?, placement: placement.string()? })
+    Ok(Create {
+        room: room.parse()?,
+        options: read_options(options)?,
+        placement: placement.text()?.map(|name| read_placement(&name)).transpose()?,
+    })
+}
+
+/// A room without an option that was asked for would be a surprise: an unknown one is refused.
+fn read_options(field: Field<'_>) -> Result<RoomOptions, Error> {
+    const NAMES: [&str; 5] = ["retain_ms", "retain_messages", "retain_bytes", "presence", "max_members"];
+    let Some(raw) = field.given() else { return Ok(RoomOptions::default()) };
+    let known = |name: &str, _: &RawValue| match NAMES.contains(&name) {
+        true => Ok(()),
+        false => Err(format!("'{}' is none of them", excerpt(name))),
+    };
+    entries(raw.get(), known).map_err(|error| {
+        Error::bad_request(format!("options: expected an object of {}: {error}", NAMES.join(", ")))
+    })?;
+    let [retain_ms, retain_messages, retain_bytes, presence, max_members] = fields(raw, "options", NAMES)?;
+    let read = || {
+        Ok(RoomOptions {
+            retain_ms: retain_ms.number()?,
+            retain_messages: retain_messages.number()?,
+            retain_bytes: retain_bytes.number()?,
+            presence: presence.boolean()?,
+            max_members: read_u32(max_members)?,
+        })
+    };
+    read().map_err(|error| within("options", error))
+}
+
+fn read_hold(raw: &RawValue, command: &str) -> Result<HoldRef, Error> {
+    let [room, life, ids] = fields(raw, command, ["room", "life", "ids"])?;
+    Ok(HoldRef {
+        room: read_room(room, life)?,
+        ids: ids.ids()?.ok_or_else(|| ids.wrong("an array of UUIDs"))?,
+    })
 }
 
 fn read_room_only(raw: &RawValue, command: &str) -> Result<RoomRef, Error> {
@@ -256,6 +320,11 @@ fn read_from(field: Field<'_>) -> Result<Option<From>, Error> {
         },
         _ => Err(wrong()),
     }
+}
+
+fn read_u32(field: Field<'_>) -> Result<Option<u32>, Error> {
+    let number = field.number()?.map(u32::try_from).transpose();
+    number.map_err(|_| field.wrong("a whole number from 1 to 4294967295"))
 }
 
 /// A number whose range ends far below 2^32: one beyond is as much out of it as 2^32 - 1 is.

@@ -3,6 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use roomkeeper_types::MessageId;
+
 use crate::Data;
 
 /// An object being written: a comma before every field but the first.
@@ -96,6 +98,12 @@ impl Object<'_> {
         }
     }
 
+    pub(super) fn optional_boolean(&mut self, key: &str, value: Option<bool>) {
+        if let Some(value) = value {
+            self.boolean(key, value);
+        }
+    }
+
     pub(super) fn optional_text(&mut self, key: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.text(key, text);
@@ -144,6 +152,11 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(&bytes[done..]);
     out.push(b'"');
+}
+
+/// Writes a message's id as text.
+pub(super) fn write_id(out: &mut Vec<u8>, id: &MessageId) {
+    write_uuid(out, &id.0);
 }
 
 /// Writes a UUID as text, 8-4-4-4-12 in lower case.

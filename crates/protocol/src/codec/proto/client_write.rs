@@ -2,21 +2,23 @@
 
 use bytes::Bytes;
 use prost::Message;
-use roomkeeper_types::{Offset, RoomName, Timestamp, UserId};
+use roomkeeper_types::{ConsumerId, Offset, RoomName, Timestamp, UserId};
 
 use super::pb;
 use super::pb::client_frame::Command as Wire;
-use super::shared::{write_data, write_uuid};
+use super::shared::{write_data, write_ids, write_uuid};
+use crate::codec::beat_key;
 use crate::{
-    Command, CommandKind, From, Hello, History, Isolation, Join, NewMessage, Publish, Request, RoomRef, Rooms,
+    Command, Commit, Create, Credit, From, Heartbeat, Hello, History, HoldRef, Isolation, Join, NewMessage,
+    Publish, Request, RoomOptions, RoomRef, Rooms, Seen, Signal,
 };
 
 pub(in crate::codec) fn encode_request(request: &Request) -> Bytes {
-    pb::ClientFrame { id: request.id, command: write_command(&request.command) }.encode_to_vec().into()
+    pb::ClientFrame { id: request.id, command: Some(write_command(&request.command)) }.encode_to_vec().into()
 }
 
-fn write_command(command: &Command) -> Option<Wire> {
-    Some(match command {
+fn write_command(command: &Command) -> Wire {
+    match command {
         Command::Hello(hello) => Wire::Hello(write_hello(hello)),
         Command::Join(join) => Wire::Join(write_join(join)),
         Command::Leave(room) => {
@@ -24,32 +26,23 @@ fn write_command(command: &Command) -> Option<Wire> {
             Wire::Leave(pb::Leave { room, life })
         }
         Command::Publish(publish) => Wire::Publish(write_publish(publish)),
+        Command::Signal(signal) => Wire::Signal(write_signal(signal)),
         Command::History(history) => Wire::History(write_history(history)),
+        Command::Commit(commit) => Wire::Commit(write_commit(commit)),
+        Command::Credit(credit) => Wire::Credit(write_credit(credit)),
+        Command::Heartbeat(heartbeat) => Wire::Heartbeat(write_heartbeat(heartbeat)),
+        Command::Presence(room) => {
+            let (room, life) = write_room(room);
+            Wire::Presence(pb::Presence { room, life })
+        }
         Command::Rooms(rooms) => Wire::Rooms(write_rooms(rooms)),
-        Command::Create(create) => Wire::Create(pb::Create {
-            room: create.room.as_ref().map(RoomName::to_string),
-            options: None,
-            placement: create.placement.clone(),
-        }),
+        Command::Create(create) => Wire::Create(write_create(create)),
         Command::Delete(room) => {
             let (room, life) = write_room(room);
             Wire::Delete(pb::Delete { room, life })
         }
-        Command::Unsupported(name) => return write_unsupported(name),
-    })
-}
-
-/// Only the name: the vocabulary has no fields for these yet. `None` for a name outside the protocol.
-fn write_unsupported(name: &str) -> Option<Wire> {
-    match CommandKind::from_name(name)? {
-        CommandKind::Signal => Some(Wire::Signal(pb::Signal::default())),
-        CommandKind::Commit => Some(Wire::Commit(pb::Commit::default())),
-        CommandKind::Credit => Some(Wire::Credit(pb::Credit::default())),
-        CommandKind::Heartbeat => Some(Wire::Heartbeat(pb::Heartbeat::default())),
-        CommandKind::Presence => Some(Wire::Presence(pb::Presence::default())),
-        CommandKind::Confirm => Some(Wire::Confirm(pb::Confirm::default())),
-        CommandKind::Rollback => Some(Wire::Rollback(pb::Rollback::default())),
-        _ => None,
+        Command::Confirm(hold) => Wire::Confirm(write_confirm(hold)),
+        Command::Rollback(hold) => Wire::Rollback(write_rollback(hold)),
     }
 }
 
@@ -64,7 +57,7 @@ fn write_join(join: &Join) -> pb::Join {
         room,
         life,
         from: Some(write_from(join.from)),
-        consumer: join.consumer.clone(),
+        consumer: join.consumer.as_ref().map(ConsumerId::to_string),
         credit: join.credit,
         isolation: write_isolation(join.isolation),
         presence: join.presence,
@@ -89,6 +82,60 @@ fn write_message(message: &NewMessage) -> pb::NewMessage {
         data: write_data(&message.data),
         sent: message.sent.map(Timestamp::millis),
     }
+}
+
+fn write_signal(signal: &Signal) -> pb::Signal {
+    let (room, life) = write_room(&signal.room);
+    pb::Signal { room, life, data: write_data(&signal.data) }
+}
+
+fn write_commit(commit: &Commit) -> pb::Commit {
+    let (room, life) = write_room(&commit.room);
+    pb::Commit { room, life, consumer: commit.consumer.to_string(), offset: commit.offset.0 }
+}
+
+fn write_credit(credit: &Credit) -> pb::Credit {
+    let (room, life) = write_room(&credit.room);
+    pb::Credit { room, life, more: credit.more }
+}
+
+fn write_heartbeat(heartbeat: &Heartbeat) -> pb::Heartbeat {
+    let rooms = heartbeat.rooms.iter();
+    pb::Heartbeat {
+        rooms: rooms.map(|(room, seen)| (beat_key(room.as_ref()).to_owned(), write_seen(seen))).collect(),
+    }
+}
+
+fn write_seen(seen: &Seen) -> pb::heartbeat::Seen {
+    pb::heartbeat::Seen {
+        here: Some(seen.here),
+        seen: write_ids(&seen.seen),
+        upto: seen.upto.map(Offset::get),
+    }
+}
+
+fn write_create(create: &Create) -> pb::Create {
+    let asked = create.options != RoomOptions::default();
+    pb::Create {
+        room: create.room.as_ref().map(RoomName::to_string),
+        options: asked.then(|| write_options(create.options)),
+        placement: create.placement.map(|placement| placement.name().to_owned()),
+    }
+}
+
+fn write_options(options: RoomOptions) -> pb::RoomOptions {
+    let RoomOptions { retain_ms, retain_messages, retain_bytes, presence, max_members } = options;
+    pb::RoomOptions { retain_ms, retain_messages, retain_bytes, presence, max_members }
+}
+
+fn write_confirm(hold: &HoldRef) -> pb::Confirm {
+    let (room, life) = write_room(&hold.room);
+    pb::Confirm { room, life, ids: write_ids(&hold.ids) }
+}
+
+fn write_rollback(hold: &HoldRef) -> pb::Rollback {
+    let (room, life) = write_room(&hold.room);
+    pb::Rollback { room, life, ids: write_ids(&hold.ids) }
 }
 
 fn write_history(history: &History) -> pb::History {

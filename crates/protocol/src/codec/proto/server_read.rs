@@ -9,22 +9,21 @@ use roomkeeper_types::{MessageId, Offset, Timestamp};
 
 use super::pb;
 use super::pb::client_frame::Command as Wire;
-use super::shared::{parse, read_uuid};
-use crate::codec::{DecodeError, ID_EXPECTED, options_unsupported};
-use crate::validate::{in_message, validate};
+use super::shared::{parse, read_ids, read_uuid};
+use crate::codec::{DecodeError, ID_EXPECTED, read_beat_room, read_placement};
+use crate::validate::{in_message, in_room, validate};
 use crate::{
-    Command, CommandKind, Create, Data, Error, From, Hello, History, Isolation, Join, Limits, NewMessage,
-    Publish, Request, RoomRef, Rooms,
+    Command, Commit, Create, Credit, Data, Error, From, Heartbeat, Hello, History, HoldRef, Isolation, Join,
+    Limits, NewMessage, Publish, Request, RoomOptions, RoomRef, Rooms, Seen, Signal,
 };
 
 pub(in crate::codec) fn decode_request(frame: &Bytes, limits: &Limits) -> Result<Request, DecodeError> {
-    let frame = pb::ClientFrame::decode(frame.clone())
+    let pb::ClientFrame { id, command } = pb::ClientFrame::decode(frame.clone())
         .map_err(|error| DecodeError::unreadable(format!("frame: expected a ClientFrame: {error}")))?;
-    let id = frame.id;
     if id == 0 {
         return Err(DecodeError::unreadable(ID_EXPECTED));
     }
-    let command = read_command(frame.command).and_then(|command| {
+    let command = read_command(command, frame).and_then(|command| {
         validate(&command, limits)?;
         Ok(command)
     });
@@ -34,30 +33,29 @@ pub(in crate::codec) fn decode_request(frame: &Bytes, limits: &Limits) -> Result
     }
 }
 
-fn read_command(command: Option<Wire>) -> Result<Command, Error> {
+fn read_command(command: Option<Wire>, frame: &Bytes) -> Result<Command, Error> {
     let Some(command) = command else {
         return Err(Error::bad_request(
             "command: expected one that this protocol has, got none or a later one",
         ));
     };
-    let kind = match command {
-        Wire::Hello(hello) => return read_hello(hello).map(Command::Hello),
-        Wire::Join(join) => return read_join(join).map(Command::Join),
-        Wire::Leave(leave) => return read_room(leave.room, leave.life).map(Command::Leave),
-        Wire::Publish(publish) => return read_publish(publish).map(Command::Publish),
-        Wire::History(history) => return read_history(history).map(Command::History),
-        Wire::Rooms(rooms) => return Ok(Command::Rooms(read_rooms(rooms))),
-        Wire::Create(create) => return read_create(create).map(Command::Create),
-        Wire::Delete(delete) => return read_room(delete.room, delete.life).map(Command::Delete),
-        Wire::Signal(_) => CommandKind::Signal,
-        Wire::Commit(_) => CommandKind::Commit,
-        Wire::Credit(_) => CommandKind::Credit,
-        Wire::Heartbeat(_) => CommandKind::Heartbeat,
-        Wire::Presence(_) => CommandKind::Presence,
-        Wire::Confirm(_) => CommandKind::Confirm,
-        Wire::Rollback(_) => CommandKind::Rollback,
-    };
-    Ok(Command::Unsupported(kind.name()))
+    Ok(match command {
+        Wire::Hello(hello) => Command::Hello(read_hello(hello)?),
+        Wire::Join(join) => Command::Join(read_join(join)?),
+        Wire::Leave(leave) => Command::Leave(read_room(leave.room, leave.life)?),
+        Wire::Publish(publish) => Command::Publish(read_publish(publish)?),
+        Wire::Signal(signal) => Command::Signal(read_signal(signal)?),
+        Wire::History(history) => Command::History(read_history(history)?),
+        Wire::Commit(commit) => Command::Commit(read_commit(commit)?),
+        Wire::Credit(credit) => Command::Credit(read_credit(credit)?),
+        Wire::Heartbeat(heartbeat) => Command::Heartbeat(read_heartbeat(heartbeat)?),
+        Wire::Presence(presence) => Command::Presence(read_room(presence.room, presence.life)?),
+        Wire::Rooms(rooms) => Command::Rooms(read_rooms(rooms)),
+        Wire::Create(create) => Command::Create(read_create(create, frame)?),
+        Wire::Delete(delete) => Command::Delete(read_room(delete.room, delete.life)?),
+        Wire::Confirm(pb::Confirm { room, life, ids }) => Command::Confirm(read_hold(room, life, &ids)?),
+        Wire::Rollback(pb::Rollback { room, life, ids }) => Command::Rollback(read_hold(room, life, &ids)?),
+    })
 }
 
 fn read_hello(hello: pb::Hello) -> Result<Hello, Error> {
@@ -72,7 +70,7 @@ fn read_join(join: pb::Join) -> Result<Join, Error> {
             None => From::default(),
             Some(start) => read_from(start)?,
         },
-        consumer: join.consumer,
+        consumer: parse_optional("consumer", join.consumer)?,
         credit: join.credit,
         isolation: read_isolation(join.isolation)?,
         presence: join.presence,
@@ -96,12 +94,19 @@ fn read_publish(publish: pb::Publish) -> Result<Publish, Error> {
 
 fn read_message(message: pb::NewMessage) -> Result<NewMessage, Error> {
     let id = MessageId(read_uuid("id", &message.id)?);
-    let data = match message.data.and_then(|data| data.data) {
-        Some(pb::data::Data::Json(text)) => Data::json(text)?,
-        Some(pb::data::Data::Binary(bytes)) => Data::Binary(bytes),
-        None => return Err(Error::bad_request("data: expected json or binary, got nothing")),
-    };
-    Ok(NewMessage { id, data, sent: message.sent.map(Timestamp) })
+    Ok(NewMessage { id, data: read_data(message.data)?, sent: message.sent.map(Timestamp) })
+}
+
+fn read_data(data: Option<pb::Data>) -> Result<Data, Error> {
+    match data.and_then(|data| data.data) {
+        Some(pb::data::Data::Json(text)) => Data::json(text),
+        Some(pb::data::Data::Binary(bytes)) => Ok(Data::Binary(bytes)),
+        None => Err(Error::bad_request("data: expected json or binary, got nothing")),
+    }
+}
+
+fn read_signal(signal: pb::Signal) -> Result<Signal, Error> {
+    Ok(Signal { room: read_room(signal.room, signal.life)?, data: read_data(signal.data)? })
 }
 
 fn read_history(history: pb::History) -> Result<History, Error> {
@@ -119,11 +124,60 @@ fn read_rooms(rooms: pb::Rooms) -> Rooms {
     Rooms { prefix, after, limit, page }
 }
 
-fn read_create(create: pb::Create) -> Result<Create, Error> {
-    if create.options.is_some_and(|options| options != pb::RoomOptions::default()) {
-        return Err(options_unsupported());
+fn read_commit(commit: pb::Commit) -> Result<Commit, Error> {
+    Ok(Commit {
+        room: read_room(commit.room, commit.life)?,
+        consumer: parse("consumer", &commit.consumer)?,
+        offset: Offset(commit.offset),
+    })
+}
+
+fn read_credit(credit: pb::Credit) -> Result<Credit, Error> {
+    Ok(Credit { room: read_room(credit.room, credit.life)?, more: credit.more })
+}
+
+fn read_heartbeat(heartbeat: pb::Heartbeat) -> Result<Heartbeat, Error> {
+    let read = |(key, seen): (String, pb::heartbeat::Seen)| {
+        let room = read_beat_room(&key)?;
+        let ids = read_ids("seen", &seen.seen).map_err(|error| in_room(&key, error))?;
+        let upto = seen.upto.map(Offset);
+        Ok((room, Seen { here: seen.here.unwrap_or(true), seen: ids, upto }))
+    };
+    Ok(Heartbeat { rooms: heartbeat.rooms.into_iter().map(read).collect::<Result<_, Error>>()? })
+}
+
+fn read_create(create: pb::Create, frame: &Bytes) -> Result<Create, Error> {
+    Ok(Create {
+        room: parse_optional("room", create.room)?,
+        options: create.options.map(|options| read_options(options, frame)).transpose()?.unwrap_or_default(),
+        placement: create.placement.map(|name| read_placement(&name)).transpose()?,
+    })
+}
+
+/// A room without an option that was asked for would be a surprise: an unknown one is refused, which is one
+/// that makes the options longer than those understood.
+fn read_options(options: pb::RoomOptions, frame: &Bytes) -> Result<RoomOptions, Error> {
+    /// A frame with `create`, as far as to the options, which are left as they are.
+    #[derive(Clone, PartialEq, Message)]
+    struct RawFrame {
+        #[prost(message, optional, tag = "13")]
+        create: Option<RawCreate>,
     }
-    Ok(Create { room: parse_optional("room", create.room)?, placement: create.placement })
+    #[derive(Clone, PartialEq, Message)]
+    struct RawCreate {
+        #[prost(bytes = "bytes", tag = "2")]
+        options: Bytes,
+    }
+    let raw = RawFrame::decode(frame.clone()).ok().and_then(|frame| frame.create).unwrap_or_default();
+    if raw.options.len() != options.encoded_len() {
+        return Err(Error::bad_request("options: expected those of this version, each once"));
+    }
+    let pb::RoomOptions { retain_ms, retain_messages, retain_bytes, presence, max_members } = options;
+    Ok(RoomOptions { retain_ms, retain_messages, retain_bytes, presence, max_members })
+}
+
+fn read_hold(room: Option<String>, life: Option<String>, ids: &[Bytes]) -> Result<HoldRef, Error> {
+    Ok(HoldRef { room: read_room(room, life)?, ids: read_ids("ids", ids)? })
 }
 
 fn read_room(room: Option<String>, life: Option<String>) -> Result<RoomRef, Error> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use roomkeeper_types::{Epoch, MessageId, Offset, Timestamp};
 
 use super::pb;
-use crate::{Data, Error, ErrorCode, Item};
+use crate::{Data, Error, ErrorCode, Item, Member};
 
 /// A text that is the form of an id or a name.
 pub(super) fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, Error> {
@@ -23,6 +23,16 @@ pub(super) fn read_uuid(field: &str, bytes: &[u8]) -> Result<[u8; 16], Error> {
 
 pub(super) fn write_uuid(uuid: &[u8; 16]) -> Bytes {
     Bytes::copy_from_slice(uuid)
+}
+
+/// Several messages' ids; the error says which is none.
+pub(super) fn read_ids(field: &str, ids: &[Bytes]) -> Result<Vec<MessageId>, Error> {
+    let read = |(index, id): (usize, &Bytes)| read_uuid(&format!("{field}[{index}]"), id).map(MessageId);
+    ids.iter().enumerate().map(read).collect()
+}
+
+pub(super) fn write_ids(ids: &[MessageId]) -> Vec<Bytes> {
+    ids.iter().map(|id| write_uuid(&id.0)).collect()
 }
 
 pub(super) fn write_data(data: &Data) -> Option<pb::Data> {
@@ -49,15 +59,22 @@ pub(super) fn write_items(items: &[Item]) -> Vec<pb::Item> {
     items.iter().map(write_item).collect()
 }
 
-/// A server's items; those without data are stepped over.
-pub(super) fn read_items(items: Vec<pb::Item>) -> Result<Vec<Item>, Error> {
+/// A server's data, taken at its word. `None`: none that this version knows.
+pub(super) fn read_data(data: Option<pb::Data>) -> Option<Data> {
+    match data?.data? {
+        pb::data::Data::Json(text) => Some(Data::Json(text)),
+        pb::data::Data::Binary(bytes) => Some(Data::Binary(bytes)),
+    }
+}
+
+/// A server's items, whose offsets are `least` or more; those without data are stepped over.
+pub(super) fn read_items(items: Vec<pb::Item>, least: Offset) -> Result<Vec<Item>, Error> {
     let mut read = Vec::with_capacity(items.len());
     for item in items {
-        let data = match item.data.and_then(|data| data.data) {
-            Some(pb::data::Data::Json(text)) => Data::Json(text),
-            Some(pb::data::Data::Binary(bytes)) => Data::Binary(bytes),
-            None => continue,
-        };
+        let Some(data) = read_data(item.data) else { continue };
+        if item.offset < least.0 {
+            return Err(Error::bad_request("items: expected an offset with each data"));
+        }
         read.push(Item {
             offset: Offset(item.offset),
             epoch: Epoch(item.epoch),
@@ -69,6 +86,22 @@ pub(super) fn read_items(items: Vec<pb::Item>) -> Result<Vec<Item>, Error> {
         });
     }
     Ok(read)
+}
+
+pub(super) fn write_members(members: &[Member]) -> Vec<pb::Member> {
+    let write = |member: &Member| pb::Member {
+        user: member.user.to_string(),
+        device: member.device.clone(),
+        since: member.since.0,
+    };
+    members.iter().map(write).collect()
+}
+
+pub(super) fn read_members(members: Vec<pb::Member>) -> Result<Vec<Member>, Error> {
+    let read = |pb::Member { user, device, since }| {
+        Ok(Member { user: parse("members: user", &user)?, device, since: Timestamp(since) })
+    };
+    members.into_iter().map(read).collect()
 }
 
 pub(super) fn write_code(code: ErrorCode) -> pb::ErrorCode {
