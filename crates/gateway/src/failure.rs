@@ -10,13 +10,19 @@ use crate::host::SubmitError;
 pub(crate) fn refused(refusal: &Refusal) -> Error {
     let text = refusal.to_string();
     match refusal {
-        Refusal::NotFound => Error::new(ErrorCode::NotFound, text),
+        Refusal::NotFound | Refusal::UnknownId(_) => Error::new(ErrorCode::NotFound, text),
         Refusal::AlreadyExists => Error::new(ErrorCode::AlreadyExists, text),
         Refusal::Recreated { .. } => Error::new(ErrorCode::Recreated, text),
         Refusal::Expected { next, .. } => {
             Error { next: Some(next.get()), ..Error::new(ErrorCode::Conflict, text) }
         }
-        Refusal::IdReused(_) | Refusal::PartlyKnown(_) => Error::new(ErrorCode::Conflict, text),
+        Refusal::IdReused(_) | Refusal::PartlyKnown(_) | Refusal::NotOneHold(_) | Refusal::Held(_) => {
+            Error::new(ErrorCode::Conflict, text)
+        }
+        Refusal::NotSender => Error::new(ErrorCode::Forbidden, text),
+        Refusal::TooLate => Error::new(ErrorCode::TooLate, text),
+        Refusal::Gone(_) => Error::new(ErrorCode::Gone, text),
+        Refusal::BeyondHead { next } => Error { next: Some(next.get()), ..Error::bad_request(text) },
         Refusal::Malformed(_) => Error::bad_request(text),
         // The gateway asked a shard that the room does not belong to.
         Refusal::WrongShard(_) => Error::new(ErrorCode::Internal, text),
@@ -101,6 +107,13 @@ mod tests {
             (expected.clone(), ErrorCode::Conflict),
             (Refusal::IdReused(id), ErrorCode::Conflict),
             (Refusal::PartlyKnown(id), ErrorCode::Conflict),
+            (Refusal::UnknownId(id), ErrorCode::NotFound),
+            (Refusal::NotOneHold(id), ErrorCode::Conflict),
+            (Refusal::NotSender, ErrorCode::Forbidden),
+            (Refusal::TooLate, ErrorCode::TooLate),
+            (Refusal::Gone(id), ErrorCode::Gone),
+            (Refusal::Held(id), ErrorCode::Conflict),
+            (Refusal::BeyondHead { next: Offset(9) }, ErrorCode::BadRequest),
             (Refusal::Malformed("why"), ErrorCode::BadRequest),
             (Refusal::WrongShard(ShardId(4)), ErrorCode::Internal),
         ];

@@ -1,34 +1,40 @@
 //! Applying entries: the only place that decides existence, life, dedupe, `expect` and rules.
 
 use roomkeeper_sabotage::{self as sabotage, Bug};
-use roomkeeper_types::{LifeId, LogPosition, MessageId, Offset, RoomName, ShardCount, ShardId};
+use roomkeeper_types::{
+    Epoch, LifeId, LogPosition, MessageId, Offset, RoomName, ShardCount, ShardId, Timestamp, UserId,
+};
 
 pub use crate::outcome::{Effect, Outcome, Refusal};
 
 use crate::hash::Digest;
-use crate::overlay::{OpenRoom, Overlay, Place, Slot, Stamp};
-use crate::{Batch, Command, Create, Delete, NewMessage, Publish, Rows, RowsError, Write};
+use crate::overlay::{OpenRoom, Overlay, Place, Run, Slot, Stamp};
+use crate::row::{IdRow, IdState};
+use crate::{
+    Batch, Command, Commit, Create, Delete, Forward, NewMessage, Publish, RoomOptions, Rows, RowsError, Write,
+};
 
 /// Applies a run of entries over a view of the rows; later entries see the writes of earlier ones. The
 /// caller then makes all writes in one atomic step together with its own applied row.
 pub struct Applier<'r, R> {
     shard: ShardId,
     shards: ShardCount,
-    overlay: Overlay<'r, R>,
-    scratch: Scratch,
+    pub(crate) overlay: Overlay<'r, R>,
+    pub(crate) scratch: Scratch,
     failed: bool,
 }
 
 /// Memory that is used again from command to command. Nothing in it outlives one.
 #[derive(Default)]
-struct Scratch {
-    ids: Vec<MessageId>,
-    digests: Vec<Digest>,
+pub(crate) struct Scratch {
+    /// Sorted.
+    pub(crate) ids: Vec<MessageId>,
+    pub(crate) digests: Vec<Digest>,
     bytes: Vec<u8>,
 }
 
 /// Why a command is not carried out.
-enum Stop {
+pub(crate) enum Stop {
     /// It is answered so, and the next one is applied.
     Refused(Refusal),
     /// Nobody knows what it should do; the run is over.
@@ -56,18 +62,21 @@ impl<'r, R: Rows> Applier<'r, R> {
     /// Applies one entry. One outcome per command, in order; effects are appended to `effects` in log order.
     ///
     /// The decisions of a command fall in this order, and the first that refuses ends it: it is well formed;
-    /// its room's name belongs to this shard; the room exists (or is created); it is the life that was named;
-    /// the ids are known (all with the same sender and content: answered as stored, whatever `expect` says);
-    /// `expect`.
+    /// its room's name belongs to this shard, or was placed here; the room exists (or is created); it is the
+    /// life that was named; the ids are known (all with the same sender and content: answered as stored or held,
+    /// whatever `expect` says); `expect`.
     ///
     /// Invariants:
     /// - Rows, outcomes and effects follow from the rows before and the entries alone, and do not depend on
     ///   how the entries are cut into runs.
     /// - A refused command changes nothing; a publish appends all its messages or none, and creates a room
-    ///   only together with its first message.
+    ///   only together with its first message, as a hold does.
+    /// - A hold counts as dropped from its time on: no outcome but a sweep's effects depends on when, or
+    ///   whether, what is due was swept.
     /// - A room's offsets are dense from 1. A life is never used again: entries are applied once each, in
     ///   the order of their index.
-    /// - Rows are read by `get` only: at most two per room of the run, and one per message.
+    /// - Rows are read by `get` only: at most two per room of the run, one per message and per cursor, one per
+    ///   message trimmed, and of a sweep three more per due.
     ///
     /// # Errors
     /// The rows could not be read. The run must be dropped as a whole, its outcomes and effects too.
@@ -85,6 +94,12 @@ impl<'r, R: Rows> Applier<'r, R> {
                 Command::Create(create) => self.create(stamp, create),
                 Command::Delete(delete) => self.delete(delete, effects),
                 Command::Publish(publish) => self.publish(stamp, publish, effects),
+                Command::Hold(hold) => self.hold(stamp, hold, effects),
+                Command::Confirm(hold) => self.confirm(stamp, &hold, effects),
+                Command::Rollback(hold) => self.roll_back(stamp.time, &hold, effects),
+                Command::Commit(commit) => self.commit(stamp.time, commit),
+                Command::Forward(forward) => self.forward(stamp, &forward),
+                Command::Sweep(dues) => self.sweep(stamp.time, &dues, effects).map_err(Stop::Failed),
             };
             outcomes.push(match decided {
                 Ok(outcome) => outcome,
@@ -108,19 +123,19 @@ impl<'r, R: Rows> Applier<'r, R> {
     }
 
     fn create(&mut self, stamp: Stamp, create: Create) -> Result<Outcome, Stop> {
-        let slot = self.enter(&create.room)?;
+        let slot = self.enter(&create.room, create.placed)?;
         match self.overlay.room(slot) {
             Some(_) if create.exclusive => Err(Refusal::AlreadyExists.into()),
             Some(room) => Ok(Outcome::Created { life: room.life, existed: true }),
             None => {
-                self.overlay.create(slot, &create.room, stamp);
+                self.overlay.open_or_create(slot, &create.room, create.options, stamp);
                 Ok(Outcome::Created { life: stamp.life, existed: false })
             }
         }
     }
 
     fn delete(&mut self, delete: Delete, effects: &mut Vec<Effect>) -> Result<Outcome, Stop> {
-        let slot = self.enter(&delete.room)?;
+        let slot = self.enter(&delete.room, false)?;
         let life = self.overlay.room(slot).ok_or(Refusal::NotFound)?.life;
         check_life(delete.life, life)?;
         self.overlay.delete(slot, &delete.room, life);
@@ -135,22 +150,24 @@ impl<'r, R: Rows> Applier<'r, R> {
         effects: &mut Vec<Effect>,
     ) -> Result<Outcome, Stop> {
         self.scratch.check_messages(&publish.messages)?;
-        let slot = self.enter(&publish.room)?;
-        let next = match self.overlay.room(slot) {
-            Some(room) => {
+        let slot = self.enter(&publish.room, publish.placed)?;
+        self.scratch.digest(&publish.from, &publish.messages);
+        let next = match self.overlay.open(slot) {
+            Some((room, run)) => {
                 check_life(publish.life, room.life)?;
-                self.scratch.digest(&publish);
-                if let Some(stored) = self.stored(room, &publish)?.filter(|stored| !forgets(stored, stamp)) {
-                    return Ok(stored);
+                let known = known(room, run, &publish.messages, &self.scratch.digests, stamp.time)?;
+                if let Some(known) = known {
+                    let (epoch, offsets) =
+                        stored(&known).map_err(|held| Refusal::Held(publish.messages[held].id))?;
+                    if !forgets(epoch, stamp) {
+                        return Ok(stored_before(room.life, epoch, offsets));
+                    }
                 }
                 room.row.next
             }
             // A life that was named is over; it is not the one that a create would begin.
             None if publish.life.is_some() || !publish.create => return Err(Refusal::NotFound.into()),
-            None => {
-                self.scratch.digest(&publish);
-                Offset::FIRST
-            }
+            None => Offset::FIRST,
         };
         if let Some(expected) = publish.expect.filter(|expected| *expected != next) {
             return Err(Refusal::Expected { expected, next }.into());
@@ -158,56 +175,125 @@ impl<'r, R: Rows> Applier<'r, R> {
         if sabotage::is(Bug::PartialBulk) && publish.messages.len() > 3 {
             publish.messages.pop();
         }
-        let room = publish.room.clone();
-        let (life, items) = self.overlay.append(slot, publish, &self.scratch.digests, stamp);
+        let Publish { room: name, from, messages, .. } = publish;
+        let (room, run) = self.overlay.open_or_create(slot, &name, RoomOptions::default(), stamp);
+        let items = room.append(run, &from, messages, &self.scratch.digests, stamp);
+        let trimmed = room.retain(run, items.len(), stamp.time)?;
+        let (life, epoch) = (room.life, stamp.epoch);
         let offsets = items.iter().map(|item| item.offset).collect();
         let duplicates = vec![false; items.len()];
-        effects.push(Effect::Appended { room, life, items });
-        Ok(Outcome::Published { life, epoch: stamp.epoch, offsets, duplicates })
+        effects.push(Effect::Appended { room: name, life, items });
+        effects.extend(trimmed);
+        Ok(Outcome::Published { life, epoch, offsets, duplicates })
     }
 
-    /// The outcome of a publish that is in the room already, `None` for one that is new.
-    fn stored(&self, room: &OpenRoom, publish: &Publish) -> Result<Option<Outcome>, Stop> {
-        let mut known = Vec::new();
-        let mut unknown = None;
-        for (new, digest) in publish.messages.iter().zip(&self.scratch.digests) {
-            match self.overlay.known(room, new.id)? {
-                Some(row) if row.digest != *digest => return Err(Refusal::IdReused(new.id).into()),
-                Some(row) => known.push(row),
-                None => unknown = unknown.or(Some(new.id)),
+    fn commit(&mut self, now: Timestamp, commit: Commit) -> Result<Outcome, Stop> {
+        let slot = self.enter(&commit.room, false)?;
+        let (room, run) = self.overlay.open(slot).ok_or(Refusal::NotFound)?;
+        check_life(commit.life, room.life)?;
+        let (life, next) = (room.life, room.row.next);
+        if commit.offset >= next {
+            return Err(Refusal::BeyondHead { next }.into());
+        }
+        let cursor = room.cursor(run, &commit.consumer)?.unwrap_or_default();
+        if commit.offset > cursor {
+            room.put_cursor(run, commit.consumer, commit.offset, now);
+        }
+        Ok(Outcome::Committed { life, offset: commit.offset.max(cursor) })
+    }
+
+    fn forward(&mut self, stamp: Stamp, forward: &Forward) -> Result<Outcome, Stop> {
+        let Forward { room, to } = forward;
+        if *to == self.shard || to.0 >= self.shards.get() {
+            return Err(Refusal::Malformed("a room is forwarded to another shard of the cluster").into());
+        }
+        let home = room.hash_shard(self.shards);
+        match self.overlay.find(room)? {
+            Place::Elsewhere(shard) => Ok(Outcome::Forwarded { to: shard }),
+            Place::Here(_) if home != self.shard => Err(Refusal::WrongShard(home).into()),
+            Place::Here(slot) if self.overlay.room(slot).is_some() => Err(Refusal::AlreadyExists.into()),
+            Place::Here(_) => {
+                self.overlay.forward(room, *to, stamp);
+                Ok(Outcome::Forwarded { to: *to })
             }
         }
-        // The newest epoch; none is known at all when there is none.
-        let Some(epoch) = known.iter().map(|row| row.epoch).max() else { return Ok(None) };
-        if let Some(id) = unknown {
-            return Err(Refusal::PartlyKnown(id).into());
-        }
-        let offsets = known.iter().map(|row| row.offset).collect();
-        let duplicates = vec![true; known.len()];
-        Ok(Some(Outcome::Published { life: room.life, epoch, offsets, duplicates }))
     }
 
-    /// The slot of a room's name, which must belong to this shard and not be forwarded.
-    fn enter(&mut self, room: &RoomName) -> Result<Slot, Stop> {
+    /// The slot of a room's name, which must belong to this shard and not be forwarded, or be placed here: then
+    /// the room is here already or the command says so.
+    pub(crate) fn enter(&mut self, room: &RoomName, placed: bool) -> Result<Slot, Stop> {
         let home = room.hash_shard(self.shards);
-        if home != self.shard {
-            return Err(Refusal::WrongShard(home).into());
-        }
         match self.overlay.find(room)? {
-            Place::Here(slot) => Ok(slot),
             Place::Elsewhere(shard) => Err(Refusal::WrongShard(shard).into()),
+            Place::Here(slot) if home == self.shard || placed || self.overlay.room(slot).is_some() => {
+                Ok(slot)
+            }
+            Place::Here(_) => Err(Refusal::WrongShard(home).into()),
         }
     }
 }
 
+/// What is known of messages that are to be published or held: `None` if nothing is, else one row per message,
+/// none of them dropped.
+pub(crate) fn known<R: Rows>(
+    room: &mut OpenRoom,
+    run: &Run<'_, R>,
+    messages: &[NewMessage],
+    digests: &[Digest],
+    now: Timestamp,
+) -> Result<Option<Vec<IdRow>>, Stop> {
+    let mut known = Vec::new();
+    let mut unknown = None;
+    for (new, digest) in messages.iter().zip(digests) {
+        match room.known(run, new.id, now)? {
+            Some(row) if row.digest != *digest => return Err(Refusal::IdReused(new.id).into()),
+            Some(row) => known.push(row),
+            None => unknown = unknown.or(Some(new.id)),
+        }
+    }
+    if known.is_empty() {
+        return Ok(None);
+    }
+    if let Some(id) = unknown {
+        return Err(Refusal::PartlyKnown(id).into());
+    }
+    match known.iter().position(|row| row.state == IdState::Dropped) {
+        Some(dropped) => Err(Refusal::Gone(messages[dropped].id).into()),
+        None => Ok(Some(known)),
+    }
+}
+
+/// The newest epoch and the offsets of messages that stand in the log, or the index of the first that does not.
+pub(crate) fn stored(known: &[IdRow]) -> Result<(Epoch, Vec<Offset>), usize> {
+    let mut newest = Epoch::default();
+    let mut offsets = Vec::with_capacity(known.len());
+    for (index, row) in known.iter().enumerate() {
+        let IdState::Stored { offset, epoch } = row.state else { return Err(index) };
+        newest = newest.max(epoch);
+        offsets.push(offset);
+    }
+    Ok((newest, offsets))
+}
+
+/// The outcome of publishing what stands in the log already.
+pub(crate) fn stored_before(life: LifeId, epoch: Epoch, offsets: Vec<Offset>) -> Outcome {
+    let duplicates = vec![true; offsets.len()];
+    Outcome::Published { life, epoch, offsets, duplicates }
+}
+
 impl Scratch {
     /// A publish has messages, and no id twice.
-    fn check_messages(&mut self, messages: &[NewMessage]) -> Result<(), Refusal> {
+    pub(crate) fn check_messages(&mut self, messages: &[NewMessage]) -> Result<(), Refusal> {
         if messages.is_empty() {
             return Err(Refusal::Malformed("a publish has at least one message"));
         }
+        self.check_ids(messages.iter().map(|new| new.id))
+    }
+
+    /// Fills `ids`, none of which may stand twice.
+    pub(crate) fn check_ids(&mut self, ids: impl Iterator<Item = MessageId>) -> Result<(), Refusal> {
         self.ids.clear();
-        self.ids.extend(messages.iter().map(|new| new.id));
+        self.ids.extend(ids);
         self.ids.sort_unstable();
         if self.ids.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(Refusal::Malformed("a message id stands twice in the publish"));
@@ -216,23 +302,19 @@ impl Scratch {
     }
 
     /// Fills `digests`, one per message.
-    fn digest(&mut self, publish: &Publish) {
+    pub(crate) fn digest(&mut self, from: &UserId, messages: &[NewMessage]) {
         let Self { digests, bytes, .. } = self;
         digests.clear();
-        digests.extend(publish.messages.iter().map(|new| Digest::of(&publish.from, &new.payload, bytes)));
+        digests.extend(messages.iter().map(|new| Digest::of(from, &new.payload, bytes)));
     }
 }
 
 /// Whether what is known of a publish is forgotten with the owner that stored it: never, without sabotage.
-fn forgets(stored: &Outcome, stamp: Stamp) -> bool {
-    let is_of_this_owner = |stored: &Outcome| match stored {
-        Outcome::Published { epoch, .. } => *epoch == stamp.epoch,
-        _ => true,
-    };
-    sabotage::is(Bug::DedupeInMemory) && !is_of_this_owner(stored)
+fn forgets(stored: Epoch, stamp: Stamp) -> bool {
+    sabotage::is(Bug::DedupeInMemory) && stored != stamp.epoch
 }
 
-fn check_life(named: Option<LifeId>, now: LifeId) -> Result<(), Refusal> {
+pub(crate) fn check_life(named: Option<LifeId>, now: LifeId) -> Result<(), Refusal> {
     match named {
         Some(life) if life != now => Err(Refusal::Recreated { now }),
         _ => Ok(()),

@@ -2,33 +2,58 @@
 //!
 //! ```text
 //! batch     version u8 = 1 │ time u64 │ count u32 │ command …
-//! command   1 │ room │ exclusive flag                                                  create
-//!           2 │ room │ life?                                                           delete
-//!           3 │ room │ life? │ from │ expect? │ create flag │ count u32 │ message …     publish
-//! message   id (16) │ sent? │ kind u8 │ data: len u64, bytes
+//! command    1 │ room │ exclusive flag                                                       create
+//!            2 │ room │ life?                                                                delete
+//!            3 │ room │ life? │ from │ expect? │ create flag │ messages                      publish
+//!            4 │ room │ exclusive flag │ placed flag │ options                               create
+//!            5 │ as 3                                                                        publish, placed
+//!            6 │ room │ life? │ from │ hold_ms u64 │ create flag │ placed flag │ messages    hold
+//!            7 │ room │ life? │ from │ ids                                                   confirm
+//!            8 │ room │ life? │ from │ ids                                                   rollback
+//!            9 │ room │ life? │ consumer │ offset u64                                        commit
+//!           10 │ room │ shard u32                                                            forward
+//!           11 │ dues                                                                        sweep
 //!
-//! room, from   len u8, text          life?           0, or 1 and 16 bytes
-//! flag         0 or 1                expect?, sent?  0, or 1 and u64
+//! messages, ids, dues   count u32, and as many
+//! due                   time u64 │ life │ 1 │ hold id      or 2 │ message id (16)      or 3
+//! expect                offset u64                         life   16 bytes
 //! ```
 //!
-//! Numbers are big-endian. A new command takes the next number; an old node that meets it must stop, so it is
-//! written only after the whole cluster was told that it may be.
+//! Numbers are big-endian, the other pieces are drawn in `wire.rs`. A command that 1 or 3 can say is written so,
+//! and 4 is only what 1 cannot say: with options that are not the default ones, or placed. A new command takes
+//! the next number; an old node that meets it must stop, so it is written only after the whole cluster was told
+//! that it may be.
 
 use bytes::{BufMut, Bytes};
+use roomkeeper_types::{LifeId, MessageId, ShardId};
 
-use crate::wire::{Reader, Reason, WriteExt};
-use crate::{Batch, Command, Create, Delete, NewMessage, Payload, Publish};
+use crate::wire::{Reader, Reason, WriteExt, messages_len, option_len, options_len};
+use crate::{
+    Batch, Command, Commit, Create, Delete, Due, DueKind, Forward, Hold, HoldRef, Publish, RoomOptions,
+};
 
 const V1: u8 = 1;
 
 const CREATE: u8 = 1;
 const DELETE: u8 = 2;
 const PUBLISH: u8 = 3;
+const CREATE_WITH: u8 = 4;
+const PUBLISH_PLACED: u8 = 5;
+const HOLD: u8 = 6;
+const CONFIRM: u8 = 7;
+const ROLLBACK: u8 = 8;
+const COMMIT: u8 = 9;
+const FORWARD: u8 = 10;
+const SWEEP: u8 = 11;
 
-/// Bytes of the smallest command (a delete of a room with a name of one character), and of the smallest
-/// message: no count can be larger than the bytes left divided by these.
+const DUE_HOLD: u8 = 1;
+const DUE_ID: u8 = 2;
+const DUE_AGE: u8 = 3;
+
+/// Bytes of the smallest command (a delete of a room with a name of one character), and of the smallest due: no
+/// count can be larger than the bytes left divided by these.
 const COMMAND_MIN: usize = 4;
-const MESSAGE_MIN: usize = 26;
+const DUE_MIN: usize = 25;
 
 /// An entry's bytes could not be read. The replica must stop: going on would lose what the entry says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,98 +102,207 @@ impl Command {
     /// How many bytes the command adds to an encoded batch, exactly.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let room = 1 + self.room().as_str().len();
+        let room = self.room().map_or(0, |room| 1 + room.as_str().len());
+        let life = |life: Option<LifeId>| option_len(life, LifeId::LEN);
         let rest = match self {
-            Self::Create(_) => 1,
-            Self::Delete(delete) => option_len(delete.life, 16),
+            Self::Create(create) if is_plain(create) => 1,
+            Self::Create(create) => 2 + options_len(&create.options),
+            Self::Delete(delete) => life(delete.life),
             Self::Publish(publish) => {
-                let messages: usize = publish
-                    .messages
-                    .iter()
-                    .map(|new| 16 + option_len(new.sent, 8) + 1 + 8 + new.payload.bytes.len())
-                    .sum();
                 let from = 1 + publish.from.as_str().len();
-                option_len(publish.life, 16) + from + option_len(publish.expect, 8) + 1 + 4 + messages
+                life(publish.life)
+                    + from
+                    + option_len(publish.expect, 8)
+                    + 1
+                    + messages_len(&publish.messages)
             }
+            Self::Hold(hold) => {
+                let from = 1 + hold.from.as_str().len();
+                life(hold.life) + from + 8 + 2 + messages_len(&hold.messages)
+            }
+            Self::Confirm(hold) | Self::Rollback(hold) => {
+                life(hold.life) + 1 + hold.from.as_str().len() + 4 + 16 * hold.ids.len()
+            }
+            Self::Commit(commit) => life(commit.life) + 1 + commit.consumer.as_str().len() + 8,
+            Self::Forward(_) => 4,
+            Self::Sweep(dues) => 4 + dues.iter().map(due_len).sum::<usize>(),
         };
         1 + room + rest
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u8(self.number());
+        if let Some(room) = self.room() {
+            out.put_name(room.as_str());
+        }
         match self {
             Self::Create(create) => {
-                out.put_u8(CREATE);
-                out.put_name(create.room.as_str());
                 out.put_flag(create.exclusive);
+                if !is_plain(create) {
+                    out.put_flag(create.placed);
+                    out.put_options(&create.options);
+                }
             }
-            Self::Delete(delete) => {
-                out.put_u8(DELETE);
-                out.put_name(delete.room.as_str());
-                out.put_option(delete.life, |out, life| out.put_slice(&life.to_bytes()));
-            }
+            Self::Delete(delete) => out.put_option(delete.life, WriteExt::put_life),
             Self::Publish(publish) => {
-                out.put_u8(PUBLISH);
-                out.put_name(publish.room.as_str());
-                out.put_option(publish.life, |out, life| out.put_slice(&life.to_bytes()));
+                out.put_option(publish.life, WriteExt::put_life);
                 out.put_name(publish.from.as_str());
                 out.put_option(publish.expect, |out, expect| out.put_u64(expect.get()));
                 out.put_flag(publish.create);
-                out.put_u32(publish.messages.len() as u32);
-                for new in &publish.messages {
-                    out.put_slice(&new.id.0);
-                    out.put_option(new.sent, WriteExt::put_time);
-                    out.put_u8(new.payload.kind.code());
-                    out.put_long_bytes(&new.payload.bytes);
-                }
+                out.put_messages(&publish.messages);
             }
+            Self::Hold(hold) => {
+                out.put_option(hold.life, WriteExt::put_life);
+                out.put_name(hold.from.as_str());
+                out.put_u64(hold.hold_ms);
+                out.put_flag(hold.create);
+                out.put_flag(hold.placed);
+                out.put_messages(&hold.messages);
+            }
+            Self::Confirm(hold) | Self::Rollback(hold) => {
+                out.put_option(hold.life, WriteExt::put_life);
+                out.put_name(hold.from.as_str());
+                out.put_u32(hold.ids.len() as u32);
+                hold.ids.iter().for_each(|id| out.put_slice(&id.0));
+            }
+            Self::Commit(commit) => {
+                out.put_option(commit.life, WriteExt::put_life);
+                out.put_name(commit.consumer.as_str());
+                out.put_u64(commit.offset.get());
+            }
+            Self::Forward(forward) => out.put_u32(forward.to.0),
+            Self::Sweep(dues) => {
+                out.put_u32(dues.len() as u32);
+                dues.iter().for_each(|due| put_due(out, due));
+            }
+        }
+    }
+
+    fn number(&self) -> u8 {
+        match self {
+            Self::Create(create) if is_plain(create) => CREATE,
+            Self::Create(_) => CREATE_WITH,
+            Self::Delete(_) => DELETE,
+            Self::Publish(publish) if publish.placed => PUBLISH_PLACED,
+            Self::Publish(_) => PUBLISH,
+            Self::Hold(_) => HOLD,
+            Self::Confirm(_) => CONFIRM,
+            Self::Rollback(_) => ROLLBACK,
+            Self::Commit(_) => COMMIT,
+            Self::Forward(_) => FORWARD,
+            Self::Sweep(_) => SWEEP,
         }
     }
 }
 
-fn option_len<T>(value: Option<T>, len: usize) -> usize {
-    1 + value.map_or(0, |_| len)
+/// Whether the first layout of a create says all of it.
+fn is_plain(create: &Create) -> bool {
+    !create.placed && create.options == RoomOptions::default()
 }
 
 fn read_batch(bytes: &Bytes) -> Result<Batch, Reason> {
     let mut entry = Reader::new(&bytes[1..]);
     let time = entry.time()?;
-    let commands = read_list(&mut entry, COMMAND_MIN, |entry| read_command(entry, bytes))?;
+    let commands = entry.list(COMMAND_MIN, |entry| read_command(entry, bytes))?;
     entry.end()?;
     Ok(Batch { time, commands })
 }
 
 fn read_command(entry: &mut Reader<'_>, bytes: &Bytes) -> Result<Command, Reason> {
     match entry.u8()? {
-        CREATE => Ok(Command::Create(Create { room: entry.room()?, exclusive: entry.flag()? })),
+        CREATE => {
+            let (room, exclusive) = (entry.room()?, entry.flag()?);
+            Ok(Command::Create(Create { room, exclusive, options: RoomOptions::default(), placed: false }))
+        }
+        CREATE_WITH => {
+            let (room, exclusive, placed) = (entry.room()?, entry.flag()?, entry.flag()?);
+            let create = Create { room, exclusive, options: entry.options()?, placed };
+            if is_plain(&create) {
+                Err("a plain create is written otherwise")
+            } else {
+                Ok(Command::Create(create))
+            }
+        }
         DELETE => Ok(Command::Delete(Delete { room: entry.room()?, life: entry.option(Reader::life)? })),
-        PUBLISH => Ok(Command::Publish(Publish {
+        PUBLISH => Ok(Command::Publish(read_publish(entry, bytes, false)?)),
+        PUBLISH_PLACED => Ok(Command::Publish(read_publish(entry, bytes, true)?)),
+        HOLD => Ok(Command::Hold(Hold {
             room: entry.room()?,
             life: entry.option(Reader::life)?,
             from: entry.user()?,
-            expect: entry.option(Reader::offset)?,
+            hold_ms: entry.u64()?,
             create: entry.flag()?,
-            messages: read_list(entry, MESSAGE_MIN, |entry| read_message(entry, bytes))?,
+            placed: entry.flag()?,
+            messages: entry.messages(bytes)?,
         })),
+        CONFIRM => Ok(Command::Confirm(read_hold_ref(entry)?)),
+        ROLLBACK => Ok(Command::Rollback(read_hold_ref(entry)?)),
+        COMMIT => Ok(Command::Commit(Commit {
+            room: entry.room()?,
+            life: entry.option(Reader::life)?,
+            consumer: entry.consumer()?,
+            offset: entry.offset()?,
+        })),
+        FORWARD => Ok(Command::Forward(Forward { room: entry.room()?, to: ShardId(entry.u32()?) })),
+        SWEEP => Ok(Command::Sweep(entry.list(DUE_MIN, read_due)?)),
         _ => Err("a command of an unknown number"),
     }
 }
 
-fn read_message(entry: &mut Reader<'_>, bytes: &Bytes) -> Result<NewMessage, Reason> {
-    let (id, sent, kind) = (entry.message_id()?, entry.option(Reader::time)?, entry.kind()?);
-    let data = bytes.slice_ref(entry.long_bytes()?);
-    Ok(NewMessage { id, sent, payload: Payload { kind, bytes: data } })
+fn read_publish(entry: &mut Reader<'_>, bytes: &Bytes, placed: bool) -> Result<Publish, Reason> {
+    Ok(Publish {
+        room: entry.room()?,
+        life: entry.option(Reader::life)?,
+        from: entry.user()?,
+        expect: entry.option(Reader::offset)?,
+        create: entry.flag()?,
+        messages: entry.messages(bytes)?,
+        placed,
+    })
 }
 
-/// A count of 4 bytes, and as many elements of at least `min` bytes each.
-fn read_list<T>(
-    entry: &mut Reader<'_>,
-    min: usize,
-    mut element: impl FnMut(&mut Reader<'_>) -> Result<T, Reason>,
-) -> Result<Vec<T>, Reason> {
-    let count = usize::try_from(entry.u32()?).map_err(|_| "a count does not fit into memory")?;
-    // Checked before anything is reserved: a broken count must not take the memory it claims.
-    if count > entry.left() / min {
-        return Err("it ends too early");
+fn read_hold_ref(entry: &mut Reader<'_>) -> Result<HoldRef, Reason> {
+    Ok(HoldRef {
+        room: entry.room()?,
+        life: entry.option(Reader::life)?,
+        from: entry.user()?,
+        ids: entry.list(size_of::<MessageId>(), Reader::message_id)?,
+    })
+}
+
+/// The layout of a due, which is also what its key says behind the table.
+pub(crate) fn put_due(out: &mut Vec<u8>, due: &Due) {
+    out.put_time(due.time);
+    out.put_life(due.life);
+    match due.what {
+        DueKind::Hold(hold) => {
+            out.put_u8(DUE_HOLD);
+            out.put_hold_id(hold);
+        }
+        DueKind::Id(id) => {
+            out.put_u8(DUE_ID);
+            out.put_slice(&id.0);
+        }
+        DueKind::Age => out.put_u8(DUE_AGE),
     }
-    (0..count).map(|_| element(entry)).collect()
+}
+
+pub(crate) fn read_due(bytes: &mut Reader<'_>) -> Result<Due, Reason> {
+    let (time, life) = (bytes.time()?, bytes.life()?);
+    let what = match bytes.u8()? {
+        DUE_HOLD => DueKind::Hold(bytes.hold_id()?),
+        DUE_ID => DueKind::Id(bytes.message_id()?),
+        DUE_AGE => DueKind::Age,
+        _ => return Err("what is due has an unknown number"),
+    };
+    Ok(Due { time, life, what })
+}
+
+pub(crate) fn due_len(due: &Due) -> usize {
+    let what = match due.what {
+        DueKind::Hold(_) => 12,
+        DueKind::Id(_) => 16,
+        DueKind::Age => 0,
+    };
+    DUE_MIN + what
 }

@@ -1,7 +1,9 @@
 //! What a log entry says: a batch of commands and the time its owner stamped on it.
 
 use bytes::Bytes;
-use roomkeeper_types::{LifeId, MessageId, Offset, RoomName, Timestamp, UserId};
+use roomkeeper_types::{ConsumerId, LifeId, MessageId, Offset, RoomName, ShardId, Timestamp, UserId};
+
+use crate::due::Due;
 
 /// The payload of one shard log entry: everything that had queued at the owner, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,40 +14,84 @@ pub struct Batch {
     pub commands: Vec<Command>,
 }
 
-/// One client operation.
+/// One operation: a client's, or the owner's own ([`Command::Forward`], [`Command::Sweep`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Create a room.
     Create(Create),
-    /// Delete a room and all its messages.
+    /// Delete a room, its messages, cursors and holds.
     Delete(Delete),
     /// Append messages, all or none.
     Publish(Publish),
+    /// Keep messages without offsets until they are confirmed, rolled back or run out, all or none.
+    Hold(Hold),
+    /// Append the messages of a hold.
+    Confirm(HoldRef),
+    /// Drop the messages of a hold.
+    Rollback(HoldRef),
+    /// Move a consumer's cursor.
+    Commit(Commit),
+    /// Give a room's name away to another shard, for ever.
+    Forward(Forward),
+    /// Carry out what is due. What is not due, or no more, is passed over, so that it may be proposed twice.
+    Sweep(Vec<Due>),
 }
 
 impl Command {
-    /// The room it is about.
+    /// The room it is about; a sweep is about none.
     #[must_use]
-    pub fn room(&self) -> &RoomName {
+    pub fn room(&self) -> Option<&RoomName> {
         match self {
-            Self::Create(create) => &create.room,
-            Self::Delete(delete) => &delete.room,
-            Self::Publish(publish) => &publish.room,
+            Self::Create(create) => Some(&create.room),
+            Self::Delete(delete) => Some(&delete.room),
+            Self::Publish(publish) => Some(&publish.room),
+            Self::Hold(hold) => Some(&hold.room),
+            Self::Confirm(hold) | Self::Rollback(hold) => Some(&hold.room),
+            Self::Commit(commit) => Some(&commit.room),
+            Self::Forward(forward) => Some(&forward.room),
+            Self::Sweep(_) => None,
         }
+    }
+}
+
+/// What a room is told at its creation, for its whole life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomOptions {
+    /// Messages older than this many milliseconds are trimmed, the newest too; soon, not at once.
+    pub retain_ms: Option<u64>,
+    /// At most so many messages are kept; the newest always is.
+    pub retain_messages: Option<u64>,
+    /// At most so many bytes of payload are kept; the newest message always is.
+    pub retain_bytes: Option<u64>,
+    /// Whether the room has presence. Only kept here: presence is no part of the log.
+    pub presence: bool,
+    /// How many members it may have at a time. Only kept here, as `presence`.
+    pub max_members: Option<u32>,
+}
+
+impl Default for RoomOptions {
+    /// Everything is kept, with presence, for any number of members.
+    fn default() -> Self {
+        Self { retain_ms: None, retain_messages: None, retain_bytes: None, presence: true, max_members: None }
     }
 }
 
 /// Create a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Create {
-    /// Its name, which hashes to this shard.
+    /// Its name, which hashes to this shard or is forwarded to it.
     pub room: RoomName,
     /// Whether a room that exists is `AlreadyExists` (`create`) or simply returned (`join` with
-    /// auto-create).
+    /// auto-create), with the options it has.
     pub exclusive: bool,
+    /// What it will be like.
+    pub options: RoomOptions,
+    /// The name's hash shard holds a forward to this shard. Whoever says so has seen it committed there;
+    /// forwards stay, so that it is still true when this is applied.
+    pub placed: bool,
 }
 
-/// Delete a room.
+/// Delete a room. One that was placed is deleted in the shard that holds it; its name stays forwarded there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delete {
     /// Its name.
@@ -70,6 +116,63 @@ pub struct Publish {
     /// Whether a room that does not exist is created; decided at the owner's gateway, since apply may not
     /// read local configuration.
     pub create: bool,
+    /// As [`Create::placed`].
+    pub placed: bool,
+}
+
+/// Keep messages without offsets, all or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The room.
+    pub room: RoomName,
+    /// Only this life of it.
+    pub life: Option<LifeId>,
+    /// The sender, who alone may confirm or roll back.
+    pub from: UserId,
+    /// At least one message.
+    pub messages: Vec<NewMessage>,
+    /// How long they are held, from the stamp of their entry; above 0.
+    pub hold_ms: u64,
+    /// As [`Publish::create`].
+    pub create: bool,
+    /// As [`Create::placed`].
+    pub placed: bool,
+}
+
+/// The hold that was made of these messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldRef {
+    /// The room.
+    pub room: RoomName,
+    /// Only this life of it.
+    pub life: Option<LifeId>,
+    /// Who asks: the hold's sender.
+    pub from: UserId,
+    /// The ids of all its messages, in any order.
+    pub ids: Vec<MessageId>,
+}
+
+/// Move a consumer's cursor up to `offset`. A cursor never goes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The room.
+    pub room: RoomName,
+    /// Only this life of it.
+    pub life: Option<LifeId>,
+    /// Whose cursor.
+    pub consumer: ConsumerId,
+    /// The last offset that was processed, below the room's next one; 0 only reads the cursor.
+    pub offset: Offset,
+}
+
+/// Give a name that hashes to this shard away: its room will be in shard `to`. No room of that name may exist
+/// here. Never taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// The name.
+    pub room: RoomName,
+    /// The shard that is to hold its room: another one than this.
+    pub to: ShardId,
 }
 
 /// One message to append.

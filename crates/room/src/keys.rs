@@ -8,17 +8,23 @@
 //! name      01 │ name, 1 to 128 bytes                                                  → NameRow
 //! room      02 │ life (16)                 │                                           → RoomRow
 //! message   03 │ life (16)                 │ offset u64         │                      → Item
-//! id        04 │ life (16)                 │ message id (16)                    │      → DedupeRow
-//! cursor    05 │ life (16)                 │ consumer …           reserved
-//! hold      06 │ life (16)                 │ hold …               reserved
-//! expiry    07 │ time u64 │ life (16) │ message id (16)           reserved: ids by the time they may go
+//! id        04 │ life (16)                 │ message id (16)                    │      → IdRow
+//! cursor    05 │ life (16)                 │ consumer, 1 to 128 bytes                  → CursorRow
+//! hold      06 │ life (16)                 │ index u64          │ ordinal u32   │      → HoldRow
+//! due       07 │ time u64     │ life (16)                      │ kind u8 │ rest         nothing but a version
 //! stamp     08 │ alone                                    the shard's last time stamp, owned by cluster
+//!
+//! kinds and rests of dues      1 │ hold: index u64, ordinal u32     2 │ message id (16)     3 │ nothing
 //! ```
 //!
 //! A life is shard u32, log index u64, ordinal u32 (see [`LifeId::to_bytes`]). No room's rows are found by its
 //! name but the first, so that a deleted room's rows can never be taken for those of its successor.
 
-use roomkeeper_types::{LifeId, MessageId, Offset, RoomName};
+use roomkeeper_types::{ConsumerId, LifeId, MessageId, Offset, RoomName, Timestamp};
+
+use crate::codec::{due_len, put_due, read_due};
+use crate::wire::Reader;
+use crate::{Due, HoldId, RowsError};
 
 /// Rows of the shard itself, owned by the consensus adapter. The room core neither reads nor writes them.
 pub const SHARD_TABLE: u8 = 0x00;
@@ -28,14 +34,14 @@ pub const NAME_TABLE: u8 = 0x01;
 pub const ROOM_TABLE: u8 = 0x02;
 /// Life and offset → message.
 pub const MESSAGE_TABLE: u8 = 0x03;
-/// Life and message id → where the message stands, and its digest.
+/// Life and message id → what became of the message, and its digest.
 pub const ID_TABLE: u8 = 0x04;
-/// Reserved for cursors: life and consumer → committed offset.
+/// Life and consumer → committed offset.
 pub const CURSOR_TABLE: u8 = 0x05;
-/// Reserved for holds: life and hold → messages without offsets.
+/// Life and hold → messages without offsets.
 pub const HOLD_TABLE: u8 = 0x06;
-/// Reserved for the expiry of ids whose messages were trimmed.
-pub const ID_EXPIRY_TABLE: u8 = 0x07;
+/// What is to be done later, by its time.
+pub const DUE_TABLE: u8 = 0x07;
 
 const LIFE_END: usize = 1 + LifeId::LEN;
 
@@ -74,6 +80,60 @@ pub fn id(life: LifeId, id: MessageId) -> [u8; LIFE_END + 16] {
     let mut key = of_life(ID_TABLE, life);
     key[LIFE_END..].copy_from_slice(&id.0);
     key
+}
+
+/// Key of a consumer's cursor.
+#[must_use]
+pub fn cursor(life: LifeId, consumer: &ConsumerId) -> Vec<u8> {
+    let consumer = consumer.as_str().as_bytes();
+    let mut key = Vec::with_capacity(LIFE_END + consumer.len());
+    key.extend_from_slice(&of_life::<LIFE_END>(CURSOR_TABLE, life));
+    key.extend_from_slice(consumer);
+    key
+}
+
+/// Key of a hold.
+#[must_use]
+pub fn hold(life: LifeId, hold: HoldId) -> [u8; LIFE_END + 12] {
+    let mut key = of_life(HOLD_TABLE, life);
+    key[LIFE_END..LIFE_END + 8].copy_from_slice(&hold.index.to_be_bytes());
+    key[LIFE_END + 8..].copy_from_slice(&hold.ordinal.to_be_bytes());
+    key
+}
+
+/// Key of what is due.
+#[must_use]
+pub fn due(due: &Due) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + due_len(due));
+    key.push(DUE_TABLE);
+    put_due(&mut key, due);
+    key
+}
+
+/// What a key of the due table says.
+///
+/// # Errors
+/// [`RowsError::Corrupt`]: it is no such key.
+pub fn read_due_key(key: &[u8]) -> Result<Due, RowsError> {
+    let read = || {
+        let mut parts = Reader::new(key);
+        if parts.u8()? != DUE_TABLE {
+            return Err("it is not of the due table");
+        }
+        let due = read_due(&mut parts)?;
+        parts.end()?;
+        Ok(due)
+    };
+    read().map_err(|reason| RowsError::corrupt(key, reason))
+}
+
+/// The range of the keys of all that is due until a time (inclusive): from the first key (inclusive) to the
+/// second (exclusive).
+#[must_use]
+pub fn due_range(until: Timestamp) -> (Vec<u8>, Vec<u8>) {
+    let mut last = vec![DUE_TABLE];
+    last.extend_from_slice(&until.millis().to_be_bytes());
+    (vec![DUE_TABLE], successor(last))
 }
 
 /// The range of all keys of a life in a table whose keys are (table, life, …): from the first key

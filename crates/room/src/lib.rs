@@ -6,6 +6,7 @@
 // What goes in: commands, batched into the payload of a log entry.
 mod codec;
 pub mod command;
+pub mod due;
 mod wire;
 
 // What is kept: rows under keys.
@@ -17,14 +18,22 @@ pub mod rows;
 
 // What happens: entries applied over the rows, and the rows read.
 pub mod apply;
+mod holds;
 mod outcome;
 mod overlay;
 pub mod read;
+mod retention;
+mod sweep;
 
 pub use apply::{Applier, Effect, Outcome, Refusal};
 pub use codec::CommandError;
-pub use command::{Batch, Command, Create, Delete, NewMessage, Payload, PayloadKind, Publish};
+pub use command::{
+    Batch, Command, Commit, Create, Delete, Forward, Hold, HoldRef, NewMessage, Payload, PayloadKind,
+    Publish, RoomOptions,
+};
+pub use due::{Due, DueKind, HoldId};
 pub use hash::RoomHash;
 pub use mem::MemRows;
+pub use retention::DEDUPE_MIN_MS;
 pub use row::Item;
 pub use rows::{Rows, RowsError, Write};

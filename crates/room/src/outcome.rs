@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roomkeeper_types::{Epoch, LifeId, MessageId, Offset, RoomName, ShardId};
+use roomkeeper_types::{Epoch, LifeId, MessageId, Offset, RoomName, ShardId, Timestamp};
 
 use crate::Item;
 
@@ -32,6 +32,45 @@ pub enum Outcome {
         /// One per message: whether it was stored before.
         duplicates: Vec<bool>,
     },
+    /// The messages are held, since now or since an earlier hold of the same ids.
+    Held {
+        /// The life they are in.
+        life: LifeId,
+        /// Epoch of the entry that holds them.
+        epoch: Epoch,
+        /// When the hold runs out.
+        expires: Timestamp,
+        /// Whether they were held before; `epoch` and `expires` are then those of the first time.
+        duplicate: bool,
+    },
+    /// The messages of the hold stand in the log, since now or since an earlier confirmation.
+    Confirmed {
+        /// The life they are in.
+        life: LifeId,
+        /// Epoch of the entry that confirmed them.
+        epoch: Epoch,
+        /// One per id of the command, in its order.
+        offsets: Vec<Offset>,
+    },
+    /// The messages of the hold are dropped, since now or since before.
+    RolledBack {
+        /// The life they were held in.
+        life: LifeId,
+    },
+    /// The cursor stands, now or since before.
+    Committed {
+        /// The life it is in.
+        life: LifeId,
+        /// Where it stands: 0 if the consumer never committed.
+        offset: Offset,
+    },
+    /// The name is forwarded, since now or since before.
+    Forwarded {
+        /// The shard that it is forwarded to, whichever the command named.
+        to: ShardId,
+    },
+    /// Of the dues, those that were there and due were carried out.
+    Swept,
     /// Nothing was done.
     Refused(Refusal),
 }
@@ -68,8 +107,32 @@ pub enum Refusal {
     /// The room's name belongs to another shard.
     #[error("the room belongs to {0}")]
     WrongShard(ShardId),
-    /// The command is malformed (an empty publish, or an id that stands twice in one): a client's gateway
-    /// should have refused it.
+    /// An id of a hold that nobody made, or that was forgotten since (not found).
+    #[error("message id {0} is not known in this room")]
+    UnknownId(MessageId),
+    /// The ids are not exactly those of one hold (conflict). Names one that is too much, or one that is missing.
+    #[error("the ids are not all those of one hold, and no others: see {0}")]
+    NotOneHold(MessageId),
+    /// The messages are somebody else's (forbidden).
+    #[error("only the sender of the held messages may confirm them or roll them back")]
+    NotSender,
+    /// A rollback of messages that stand in the log (too late).
+    #[error("the messages stand in the log already")]
+    TooLate,
+    /// The message was held and dropped: rolled back, or its hold ran out (gone).
+    #[error("message id {0} was held, and rolled back or not confirmed in time; use a new id")]
+    Gone(MessageId),
+    /// A plain publish of an id that is held (conflict).
+    #[error("message id {0} is held: confirm it or roll it back")]
+    Held(MessageId),
+    /// A commit of an offset that the room has not reached (bad request).
+    #[error("the offset is beyond the last one: the next one is {next}")]
+    BeyondHead {
+        /// The room's next offset.
+        next: Offset,
+    },
+    /// The command is malformed (no message or id, one that stands twice, a hold of no time, a forward to
+    /// nowhere): a client's gateway should have refused it.
     #[error("{0}")]
     Malformed(&'static str),
 }
@@ -92,5 +155,34 @@ pub enum Effect {
         room: RoomName,
         /// The life that ended.
         life: LifeId,
+    },
+    /// Messages are held.
+    Held {
+        /// The room.
+        room: RoomName,
+        /// Its life.
+        life: LifeId,
+        /// At least one, in the order of the hold, stamped by its entry. They have the offset 0.
+        items: Arc<[Item]>,
+        /// When the hold runs out.
+        expires: Timestamp,
+    },
+    /// The messages of a hold were dropped: it was rolled back, or ran out.
+    RolledBack {
+        /// The room.
+        room: RoomName,
+        /// Its life.
+        life: LifeId,
+        /// All of the hold's, in its order.
+        ids: Vec<MessageId>,
+    },
+    /// Messages were trimmed.
+    Trimmed {
+        /// The room.
+        room: RoomName,
+        /// Its life.
+        life: LifeId,
+        /// The first offset that is kept now.
+        first: Offset,
     },
 }

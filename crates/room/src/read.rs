@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use roomkeeper_types::{LifeId, Offset, RoomName, ShardId, Timestamp};
+use roomkeeper_types::{ConsumerId, LifeId, Offset, RoomName, ShardId, Timestamp};
 
-use crate::row::{NameRow, RoomRow};
-use crate::{Item, RoomHash, Rows, RowsError, keys};
+use crate::row::{self, CursorRow, HoldRow, NameRow, RoomRow};
+use crate::{Due, Item, RoomHash, RoomOptions, Rows, RowsError, keys};
 
 /// What is known of one room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +25,19 @@ pub struct RoomInfo {
     pub messages: u64,
     /// Bytes of their payloads.
     pub bytes: u64,
-    /// Rolling hash of the log up to `next`.
+    /// Rolling hash of the log up to `next`, trimmed messages included.
     pub hash: RoomHash,
+    /// What it was told at its creation.
+    pub options: RoomOptions,
+}
+
+/// Messages that are neither confirmed nor dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenHold {
+    /// At least one, in their order, with the offset 0.
+    pub items: Vec<Item>,
+    /// When they run out. It may be past: they are dropped soon then, and cannot be confirmed any more.
+    pub expires: Timestamp,
 }
 
 /// The room of this name, if this shard holds it.
@@ -89,9 +100,6 @@ pub fn rooms<R: Rows>(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<RoomInfo>, RowsError> {
-    if limit == 0 {
-        return Ok(Vec::new());
-    }
     let mut from = keys::name_prefix(prefix);
     let to = keys::successor(from.clone());
     if let Some(after) = after {
@@ -99,27 +107,84 @@ pub fn rooms<R: Rows>(
         behind.push(0);
         from = from.max(behind);
     }
-    let mut lives = Vec::new();
-    let mut failed = None;
-    rows.scan(&from, &to, &mut |key, value| {
-        match NameRow::decode(key, value) {
-            Ok(NameRow::Life(life)) => lives.push(life),
-            Ok(NameRow::Forward { .. }) => {}
-            Err(error) => failed = Some(error),
-        }
-        if failed.is_some() || lives.len() == limit {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+    let lives = collect(rows, (from, to), limit, |key, value| {
+        Ok(match NameRow::decode(key, value)? {
+            NameRow::Life(life) => Some(life),
+            NameRow::Forward { .. } => None,
+        })
     })?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
     lives.into_iter().map(|life| Ok(info(life, room_row(rows, life)?.ok_or_else(|| unkept(life))?))).collect()
 }
 
-const MISSING: &str = "it is missing";
+/// The shard that a name is forwarded to. One that is stays so.
+///
+/// # Errors
+/// The rows could not be read.
+pub fn forward<R: Rows>(rows: &R, name: &RoomName) -> Result<Option<ShardId>, RowsError> {
+    Ok(match name_row(rows, name)? {
+        Some(NameRow::Forward { shard, .. }) => Some(shard),
+        Some(NameRow::Life(_)) | None => None,
+    })
+}
+
+/// The last offset that a consumer has committed in a life, if it ever did.
+///
+/// # Errors
+/// The rows could not be read.
+pub fn cursor<R: Rows>(rows: &R, life: LifeId, consumer: &ConsumerId) -> Result<Option<Offset>, RowsError> {
+    let key = keys::cursor(life, consumer);
+    let Some(value) = rows.get(&key)? else { return Ok(None) };
+    Ok(Some(CursorRow::decode(&key, &value)?.offset))
+}
+
+/// The holds of a life that are not dropped yet, in the order in which they were made, at most `limit`.
+///
+/// # Errors
+/// The rows could not be read.
+pub fn holds<R: Rows>(rows: &R, life: LifeId, limit: usize) -> Result<Vec<OpenHold>, RowsError> {
+    collect(rows, keys::life_range(keys::HOLD_TABLE, life), limit, |key, value| {
+        let hold = HoldRow::decode(key, &Bytes::copy_from_slice(value))?;
+        Ok(Some(OpenHold { items: hold.items(), expires: hold.expires }))
+    })
+}
+
+/// What is due until a time (inclusive), the oldest first, at most `limit`.
+///
+/// # Errors
+/// The rows could not be read.
+pub fn due<R: Rows>(rows: &R, until: Timestamp, limit: usize) -> Result<Vec<Due>, RowsError> {
+    collect(rows, keys::due_range(until), limit, |key, value| {
+        row::check_due(key, value)?;
+        keys::read_due_key(key).map(Some)
+    })
+}
+
+/// What `read` makes of the rows of a range, in key order, at most `limit` of what it makes something of.
+fn collect<R: Rows, T>(
+    rows: &R,
+    (from, to): (Vec<u8>, Vec<u8>),
+    limit: usize,
+    read: impl Fn(&[u8], &[u8]) -> Result<Option<T>, RowsError>,
+) -> Result<Vec<T>, RowsError> {
+    let mut all = Vec::new();
+    let mut failed = None;
+    if limit > 0 {
+        rows.scan(&from, &to, &mut |key, value| {
+            match read(key, value) {
+                Ok(one) => all.extend(one),
+                Err(error) => failed = Some(error),
+            }
+            if failed.is_some() || all.len() == limit {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+    }
+    failed.map_or(Ok(all), Err)
+}
+
+pub(crate) const MISSING: &str = "it is missing";
 
 /// A page of history on its way.
 struct Page {
@@ -167,11 +232,10 @@ pub(crate) enum Found {
 
 /// Finds the room of a name: two gets if it is here, else one.
 pub(crate) fn find<R: Rows>(rows: &R, name: &RoomName) -> Result<Found, RowsError> {
-    let key = keys::name(name);
-    let Some(value) = rows.get(&key)? else { return Ok(Found::Absent) };
-    let life = match NameRow::decode(&key, &value)? {
-        NameRow::Life(life) => life,
-        NameRow::Forward { shard, .. } => return Ok(Found::Elsewhere(shard)),
+    let life = match name_row(rows, name)? {
+        Some(NameRow::Life(life)) => life,
+        Some(NameRow::Forward { shard, .. }) => return Ok(Found::Elsewhere(shard)),
+        None => return Ok(Found::Absent),
     };
     let row = room_row(rows, life)?.ok_or_else(|| unkept(life))?;
     if row.name != *name {
@@ -180,7 +244,12 @@ pub(crate) fn find<R: Rows>(rows: &R, name: &RoomName) -> Result<Found, RowsErro
     Ok(Found::Here(life, row))
 }
 
-fn room_row<R: Rows>(rows: &R, life: LifeId) -> Result<Option<RoomRow>, RowsError> {
+fn name_row<R: Rows>(rows: &R, name: &RoomName) -> Result<Option<NameRow>, RowsError> {
+    let key = keys::name(name);
+    rows.get(&key)?.map(|value| NameRow::decode(&key, &value)).transpose()
+}
+
+pub(crate) fn room_row<R: Rows>(rows: &R, life: LifeId) -> Result<Option<RoomRow>, RowsError> {
     let key = keys::room(life);
     rows.get(&key)?.map(|value| RoomRow::decode(&key, &value)).transpose()
 }
@@ -200,6 +269,7 @@ fn info(life: LifeId, row: RoomRow) -> RoomInfo {
         messages: row.messages,
         bytes: row.bytes,
         hash: row.hash,
+        options: row.options,
     }
 }
 
@@ -215,7 +285,7 @@ mod tests {
         let name = "a".parse().unwrap();
         let mut writes = vec![Write::Put(keys::name(&name).into(), NameRow::Life(LIFE).encode())];
         if let Some(of_room) = of_room {
-            let row = RoomRow::new(of_room.parse().unwrap(), Timestamp(1));
+            let row = RoomRow::new(of_room.parse().unwrap(), Timestamp(1), RoomOptions::default());
             writes.push(Write::Put(keys::room(LIFE).to_vec().into(), row.encode()));
         }
         rows.apply_writes(&writes);

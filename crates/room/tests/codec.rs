@@ -7,10 +7,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use roomkeeper_room::hash::Digest;
-use roomkeeper_room::row::{DedupeRow, NameRow, RoomRow};
+use roomkeeper_room::row::{IdRow, IdState, NameRow, RoomRow};
 use roomkeeper_room::{
     Applier, Batch, Command, CommandError, Create, Delete, Item, MemRows, NewMessage, Payload, PayloadKind,
-    Publish, RoomHash, Rows, RowsError, keys,
+    Publish, RoomHash, RoomOptions, Rows, RowsError, keys,
 };
 use roomkeeper_types::{
     Epoch, LifeId, LogPosition, MessageId, Offset, RoomName, ShardCount, ShardId, Timestamp, UserId,
@@ -50,15 +50,16 @@ fn any_message() -> impl Strategy<Value = NewMessage> {
 }
 
 fn any_command() -> impl Strategy<Value = Command> {
-    let create =
-        (any_room(), any::<bool>()).prop_map(|(room, exclusive)| Command::Create(Create { room, exclusive }));
+    let create = (any_room(), any::<bool>()).prop_map(|(room, exclusive)| {
+        Command::Create(Create { room, exclusive, options: RoomOptions::default(), placed: false })
+    });
     let delete =
         (any_room(), option::of(any_life())).prop_map(|(room, life)| Command::Delete(Delete { room, life }));
     let expect = option::of(any::<u64>().prop_map(Offset));
     let (life, messages) = (option::of(any_life()), vec(any_message(), 0..5));
     let publish = (any_room(), life, any_user(), messages, expect, any::<bool>()).prop_map(
         |(room, life, from, messages, expect, create)| {
-            Command::Publish(Publish { room, life, from, messages, expect, create })
+            Command::Publish(Publish { room, life, from, messages, expect, create, placed: false })
         },
     );
     prop_oneof![1 => create, 1 => delete, 4 => publish]
@@ -86,7 +87,17 @@ fn any_room_row() -> impl Strategy<Value = RoomRow> {
     (any_room(), any_time(), numbers, any::<[u8; 32]>()).prop_map(|(name, created, numbers, hash)| {
         let (first, kept, messages, bytes) = numbers;
         let next = Offset(first + kept);
-        RoomRow { name, created, first: Offset(first), next, messages, bytes, hash: RoomHash(hash) }
+        RoomRow {
+            name,
+            created,
+            first: Offset(first),
+            next,
+            messages,
+            bytes,
+            hash: RoomHash(hash),
+            options: RoomOptions::default(),
+            age_due: None,
+        }
     })
 }
 
@@ -97,11 +108,10 @@ fn any_name_row() -> impl Strategy<Value = NameRow> {
     })
 }
 
-fn any_dedupe_row() -> impl Strategy<Value = DedupeRow> {
-    (any::<u64>(), any::<u64>(), any::<[u8; 16]>()).prop_map(|(offset, epoch, digest)| DedupeRow {
-        offset: Offset(offset),
-        epoch: Epoch(epoch),
+fn any_id_row() -> impl Strategy<Value = IdRow> {
+    (any::<u64>(), any::<u64>(), any::<[u8; 16]>()).prop_map(|(offset, epoch, digest)| IdRow {
         digest: Digest(digest),
+        state: IdState::Stored { offset: Offset(offset), epoch: Epoch(epoch) },
     })
 }
 
@@ -110,13 +120,17 @@ fn decode_item(value: &[u8]) -> Result<Item, RowsError> {
 }
 
 /// Every row but a message's says itself where it ends.
-fn cut_or_longer_is_corrupt<T>(value: &[u8], decode: impl Fn(&[u8], &[u8]) -> Result<T, RowsError>) {
+fn cut_or_longer_is_corrupt<T>(
+    value: &[u8],
+    newest: u8,
+    decode: impl Fn(&[u8], &[u8]) -> Result<T, RowsError>,
+) {
     for len in 0..value.len() {
         assert!(matches!(decode(b"key", &value[..len]), Err(RowsError::Corrupt { .. })), "cut to {len}");
     }
     let longer = [value, b"\0"].concat();
     assert!(matches!(decode(b"key", &longer), Err(RowsError::Corrupt { .. })));
-    let later = [&[2], &value[1..]].concat();
+    let later = [&[newest + 1], &value[1..]].concat();
     assert!(matches!(
         decode(b"key", &later),
         Err(RowsError::Corrupt { reason: "its version is unknown", .. })
@@ -163,21 +177,21 @@ proptest! {
 
     #[test]
     fn rows_round_trip(
-        name in any_name_row(), room in any_room_row(), known in any_dedupe_row(), item in any_item(),
+        name in any_name_row(), room in any_room_row(), known in any_id_row(), item in any_item(),
     ) {
         prop_assert_eq!(NameRow::decode(b"key", &name.encode()).unwrap(), name);
         prop_assert_eq!(RoomRow::decode(b"key", &room.encode()).unwrap(), room);
-        prop_assert_eq!(DedupeRow::decode(b"key", &known.encode()).unwrap(), known);
+        prop_assert_eq!(IdRow::decode(b"key", &known.encode()).unwrap(), known);
         prop_assert_eq!(Item::decode(b"key", item.offset, &item.encode()).unwrap(), item);
     }
 
     #[test]
     fn rows_cut_or_longer_or_of_a_later_version_are_corrupt(
-        name in any_name_row(), room in any_room_row(), known in any_dedupe_row(), item in any_item(),
+        name in any_name_row(), room in any_room_row(), known in any_id_row(), item in any_item(),
     ) {
-        cut_or_longer_is_corrupt(&name.encode(), NameRow::decode);
-        cut_or_longer_is_corrupt(&room.encode(), RoomRow::decode);
-        cut_or_longer_is_corrupt(&known.encode(), DedupeRow::decode);
+        cut_or_longer_is_corrupt(&name.encode(), 1, NameRow::decode);
+        cut_or_longer_is_corrupt(&room.encode(), 2, RoomRow::decode);
+        cut_or_longer_is_corrupt(&known.encode(), 2, IdRow::decode);
         let value = item.encode();
         for len in 0..value.len() - item.payload.bytes.len() {
             prop_assert!(decode_item(&value[..len]).is_err());
@@ -190,7 +204,7 @@ proptest! {
         for value in [bytes.clone(), [&[1], &bytes[..]].concat()] {
             let _ = NameRow::decode(b"key", &value);
             let _ = RoomRow::decode(b"key", &value);
-            let _ = DedupeRow::decode(b"key", &value);
+            let _ = IdRow::decode(b"key", &value);
             let _ = decode_item(&value);
         }
     }
@@ -212,7 +226,12 @@ fn batch_with_a_huge_count_is_refused_before_memory_is_taken() {
 #[test]
 fn batch_with_a_flag_of_two_is_refused() {
     let room = "a".parse().unwrap();
-    let commands = vec![Command::Create(Create { room, exclusive: true })];
+    let commands = vec![Command::Create(Create {
+        room,
+        exclusive: true,
+        options: RoomOptions::default(),
+        placed: false,
+    })];
     let mut bytes = Batch { time: Timestamp(1), commands }.encode().to_vec();
     *bytes.last_mut().unwrap() = 2;
     assert_eq!(Batch::decode(bytes.into()), Err(CommandError::Unreadable("a flag is neither 0 nor 1")));
@@ -234,9 +253,22 @@ fn one_of_each() -> (Batch, Item) {
     };
     let messages = vec![NewMessage { id, sent, payload }];
     let commands = vec![
-        Command::Create(Create { room: room.clone(), exclusive: true }),
+        Command::Create(Create {
+            room: room.clone(),
+            exclusive: true,
+            options: RoomOptions::default(),
+            placed: false,
+        }),
         Command::Delete(Delete { room: room.clone(), life: None }),
-        Command::Publish(Publish { room, life, from, messages, expect: Some(Offset(2)), create: false }),
+        Command::Publish(Publish {
+            room,
+            life,
+            from,
+            messages,
+            expect: Some(Offset(2)),
+            create: false,
+            placed: false,
+        }),
     ];
     (Batch { time: Timestamp(1000), commands }, item)
 }
@@ -263,8 +295,9 @@ fn hex(bytes: &[u8]) -> String {
 fn stored_bytes_are_frozen() {
     let (batch, item) = one_of_each();
     let life = LifeId { shard: ShardId(3), index: 5, ordinal: 1 };
-    let row = RoomRow::new("a".parse().unwrap(), Timestamp(1000));
-    let known = DedupeRow { offset: Offset(2), epoch: Epoch(4), digest: Digest([9; 16]) };
+    let row = RoomRow::new("a".parse().unwrap(), Timestamp(1000), RoomOptions::default());
+    let known =
+        IdRow { digest: Digest([9; 16]), state: IdState::Stored { offset: Offset(2), epoch: Epoch(4) } };
     assert_eq!(
         hex(&batch.encode()),
         concat!(
@@ -305,7 +338,8 @@ fn digest_of_a_message_is_frozen() {
     let (_, item) = one_of_each();
     let room: RoomName = "a".parse().unwrap();
     let messages = vec![NewMessage { id: item.id, sent: item.sent, payload: item.payload }];
-    let publish = Publish { room, life: None, from: item.from, messages, expect: None, create: true };
+    let publish =
+        Publish { room, life: None, from: item.from, messages, expect: None, create: true, placed: false };
     let batch = Batch { time: Timestamp(1000), commands: vec![Command::Publish(publish)] };
     let rows = MemRows::default();
     let mut applier = Applier::new(&rows, ShardId(0), ShardCount::new(1).unwrap());
@@ -313,6 +347,6 @@ fn digest_of_a_message_is_frozen() {
     let mut rows = rows.clone();
     rows.apply_writes(&applier.into_writes());
     let key = keys::id(LifeId { shard: ShardId(0), index: 0, ordinal: 0 }, item.id);
-    let row = DedupeRow::decode(&key, &rows.get(&key).unwrap().unwrap()).unwrap();
+    let row = IdRow::decode(&key, &rows.get(&key).unwrap().unwrap()).unwrap();
     assert_eq!(hex(&row.digest.0), "363cfa21f28999dade6581d46ee915c9");
 }

@@ -120,7 +120,7 @@ fn read_stamp<R: Rows>(rows: &R) -> Result<Option<Timestamp>, RowsError> {
 #[cfg(test)]
 mod tests {
     use parking_lot::Mutex;
-    use roomkeeper_room::{Command, Create, MemRows, Outcome};
+    use roomkeeper_room::{Command, Create, MemRows, Outcome, RoomOptions};
     use roomkeeper_types::{Epoch, LogIndex, RoomName};
 
     use super::*;
@@ -145,7 +145,12 @@ mod tests {
 
     fn create(time: u64, room: &str) -> Option<Bytes> {
         let room: RoomName = room.parse().unwrap();
-        let commands = vec![Command::Create(Create { room, exclusive: true })];
+        let commands = vec![Command::Create(Create {
+            room,
+            exclusive: true,
+            options: RoomOptions::default(),
+            placed: false,
+        })];
         Some(Batch { time: Timestamp(time), commands }.encode())
     }
 

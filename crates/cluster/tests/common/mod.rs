@@ -180,6 +180,7 @@ pub(crate) fn publish(room: &RoomName, message: NewMessage) -> Command {
         messages: vec![message],
         expect: None,
         create: true,
+        placed: false,
     })
 }
 

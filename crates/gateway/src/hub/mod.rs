@@ -167,6 +167,7 @@ impl Observer for Hub {
                         self.mark_dirty(&feed);
                     }
                 }
+                Effect::Held { .. } | Effect::RolledBack { .. } | Effect::Trimmed { .. } => {}
             }
         }
         for (feed, items) in runs.values() {

@@ -2,7 +2,7 @@
 
 use roomkeeper_protocol::{Create, CreateOk, Data, Error, ErrorCode, Publish, PublishOk, RoomOptions};
 use roomkeeper_room::read::RoomInfo;
-use roomkeeper_room::{Command, Outcome, Payload, PayloadKind};
+use roomkeeper_room::{Command, Outcome, Payload, PayloadKind, RoomOptions};
 use roomkeeper_room::{Create as CreateEntry, Delete as DeleteEntry};
 use roomkeeper_room::{NewMessage as NewEntry, Publish as PublishEntry};
 use roomkeeper_types::{LifeId, RoomName, UserId};
@@ -69,7 +69,9 @@ impl LocalRoom {
     }
 
     async fn create_entry(&self, exclusive: bool) -> Result<LifeId, Error> {
-        match self.submit(Command::Create(CreateEntry { room: self.name.clone(), exclusive })).await? {
+        let (room, options) = (self.name.clone(), RoomOptions::default());
+        let create = CreateEntry { room, exclusive, options, placed: false };
+        match self.submit(Command::Create(create)).await? {
             Outcome::Created { life, .. } => Ok(life),
             other => Err(unexpected(&other)),
         }
@@ -126,6 +128,7 @@ pub(crate) fn publish_command(
         messages: messages.collect(),
         expect: publish.expect,
         create: auto_create && life.is_none(),
+        placed: false,
     }))
 }
 

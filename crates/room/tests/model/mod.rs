@@ -38,12 +38,16 @@ impl Model {
             let outcome = self.decide(at, batch.time, fresh, command);
             match (&outcome, command) {
                 (Outcome::Deleted { life }, _) => {
-                    effects.push(Effect::Deleted { room: command.room().clone(), life: *life });
+                    effects.push(Effect::Deleted { room: command.room().unwrap().clone(), life: *life });
                 }
                 (Outcome::Published { life, offsets, duplicates, .. }, _) if !duplicates[0] => {
-                    let log = &self.rooms[command.room()].log;
+                    let log = &self.rooms[command.room().unwrap()].log;
                     let items = log[log.len() - offsets.len()..].into();
-                    effects.push(Effect::Appended { room: command.room().clone(), life: *life, items });
+                    effects.push(Effect::Appended {
+                        room: command.room().unwrap().clone(),
+                        life: *life,
+                        items,
+                    });
                 }
                 _ => {}
             }
@@ -53,7 +57,7 @@ impl Model {
     }
 
     fn decide(&mut self, at: LogPosition, time: Timestamp, fresh: LifeId, command: &Command) -> Outcome {
-        let room = self.rooms.get(command.room());
+        let room = self.rooms.get(command.room().unwrap());
         let new = Room { life: fresh, created: time, log: Vec::new() };
         match (command, room) {
             (Command::Create(create), Some(_)) if create.exclusive => {
@@ -85,6 +89,7 @@ impl Model {
                 }
                 outcome
             }
+            _ => unreachable!("not in these logs yet"),
         }
     }
 }

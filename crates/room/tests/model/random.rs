@@ -4,7 +4,9 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use roomkeeper_room::{Batch, Command, Create, Delete, Item, NewMessage, Payload, PayloadKind, Publish};
+use roomkeeper_room::{
+    Batch, Command, Create, Delete, Item, NewMessage, Payload, PayloadKind, Publish, RoomOptions,
+};
 use roomkeeper_types::{
     Epoch, LifeId, LogIndex, LogPosition, MessageId, Offset, RoomName, ShardId, Timestamp, UserId,
 };
@@ -35,15 +37,16 @@ fn any_message() -> impl Strategy<Value = NewMessage> {
 }
 
 fn any_command() -> impl Strategy<Value = Command> {
-    let create =
-        (any_room(), any::<bool>()).prop_map(|(room, exclusive)| Command::Create(Create { room, exclusive }));
+    let create = (any_room(), any::<bool>()).prop_map(|(room, exclusive)| {
+        Command::Create(Create { room, exclusive, options: RoomOptions::default(), placed: false })
+    });
     let delete = (any_room(), any_life()).prop_map(|(room, life)| Command::Delete(Delete { room, life }));
     let expect = option::weighted(0.2, (1..6_u64).prop_map(Offset));
     let messages =
         prop_oneof![6 => vec(any_message(), 1..2), 3 => vec(any_message(), 2..5), 1 => Just(vec![])];
     let publish = (any_room(), any_life(), any_user(), messages, expect, any::<bool>()).prop_map(
         |(room, life, from, messages, expect, create)| {
-            Command::Publish(Publish { room, life, from, messages, expect, create })
+            Command::Publish(Publish { room, life, from, messages, expect, create, placed: false })
         },
     );
     prop_oneof![1 => create, 1 => delete, 8 => publish]

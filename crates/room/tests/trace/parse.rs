@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::str::{FromStr, SplitWhitespace};
 
 use bytes::Bytes;
-use roomkeeper_room::{Command, Create, Delete, NewMessage, Payload, PayloadKind, Publish};
+use roomkeeper_room::{Command, Create, Delete, NewMessage, Payload, PayloadKind, Publish, RoomOptions};
 use roomkeeper_types::{LifeId, MessageId, Offset, Timestamp};
 
 /// The words of a line, one after the other, and `name=value` options among what is left.
@@ -41,7 +41,12 @@ pub(crate) fn command(line: &str) -> Command {
     match words.next() {
         "create" => {
             let room = words.parse();
-            Command::Create(Create { room, exclusive: words.flag("exclusive") })
+            Command::Create(Create {
+                room,
+                exclusive: words.flag("exclusive"),
+                options: RoomOptions::default(),
+                placed: false,
+            })
         }
         "delete" => {
             let room = words.parse();
@@ -57,6 +62,7 @@ pub(crate) fn command(line: &str) -> Command {
                 messages: words.0.clone().filter_map(|word| message(word, sent)).collect(),
                 expect: words.option("expect").map(|offset| Offset(offset.parse().unwrap())),
                 create: words.flag("create"),
+                placed: false,
             })
         }
         other => panic!("no command is called {other}"),

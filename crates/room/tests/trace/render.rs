@@ -19,6 +19,12 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
             let offsets: String = offsets.iter().zip(duplicates).map(again).collect();
             format!("published {life} {epoch}{offsets}")
         }
+        Outcome::Held { .. }
+        | Outcome::Confirmed { .. }
+        | Outcome::RolledBack { .. }
+        | Outcome::Committed { .. }
+        | Outcome::Forwarded { .. }
+        | Outcome::Swept => todo!(),
         Outcome::Refused(refusal) => match refusal {
             // Their texts have the whole UUID.
             Refusal::IdReused(id) => format!("refused: id {} is used", number(*id)),
@@ -36,6 +42,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
             out
         }
         Effect::Deleted { room, life } => format!("  deleted {room} {life}\n"),
+        Effect::Held { .. } | Effect::RolledBack { .. } | Effect::Trimmed { .. } => todo!(),
     }
 }
 
@@ -49,7 +56,7 @@ pub(crate) fn item(item: &Item) -> String {
 
 pub(crate) fn info(info: Option<RoomInfo>) -> String {
     let Some(info) = info else { return String::from("no room\n") };
-    let RoomInfo { room, life, created, first, next, messages, bytes, hash } = info;
+    let RoomInfo { room, life, created, first, next, messages, bytes, hash, .. } = info;
     let (created, hash) = (created.millis(), &hash.to_string()[..8]);
     format!(
         "{room} {life} created {created}, {first} to {next}, {messages} messages, {bytes} bytes, hash {hash}\n"

@@ -168,6 +168,7 @@ impl Cluster {
             messages: vec![message],
             expect: None,
             create: true,
+            placed: false,
         };
         self.apply(shard, Command::Publish(publish));
     }
