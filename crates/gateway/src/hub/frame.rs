@@ -23,22 +23,25 @@ impl FeedFrame {
     /// A frame of these items, `None` of none. Their data are copied together: as they come they are slices
     /// of a whole log entry, which a small frame must not keep in memory.
     pub(crate) fn new(stored: &[Stored]) -> Option<Self> {
-        if stored.is_empty() {
-            return None;
-        }
         let len = stored.iter().map(|item| item.payload.bytes.len()).sum();
         let mut data = BytesMut::with_capacity(len);
         stored.iter().for_each(|item| data.extend_from_slice(&item.payload.bytes));
         let mut data = data.freeze();
-        let items =
-            stored.iter().map(|item| to_item(item, data.split_to(item.payload.bytes.len()))).collect();
-        let bytes = len + stored.len() * ITEM_OVERHEAD;
+        Self::of(stored.iter().map(|item| to_item(item, data.split_to(item.payload.bytes.len()))).collect())
+    }
+
+    /// A frame of items that are clients' already; `None` of none.
+    pub(crate) fn of(items: Vec<Item>) -> Option<Self> {
+        if items.is_empty() {
+            return None;
+        }
+        let bytes = items.iter().map(|item| item.data.bytes().len() + ITEM_OVERHEAD).sum();
         Some(Self { items, bytes, json: OnceLock::new(), proto: OnceLock::new() })
     }
 
     /// The offset of its first message.
     pub(crate) fn first(&self) -> Offset {
-        // Never empty, see `new`.
+        // Never empty, see `of`.
         self.items.first().map(|item| item.offset).unwrap_or_default()
     }
 

@@ -7,6 +7,7 @@ use roomkeeper_protocol::{Command, Error, ErrorCode, Join, JoinOk, Publish, Repl
 use roomkeeper_types::{Epoch, LifeId};
 
 use super::conn::{Conn, Outgoing, Ticket};
+use super::source::Source;
 use super::subscription::Subscription;
 use super::window::Answer;
 use crate::failure;
@@ -136,5 +137,6 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
         committed: None,
         unread: None,
     };
-    Ok((ok, Subscription::new(id, subscriber, waiter, room.owned.clone(), span)))
+    let source = Source::Local(room.owned.clone());
+    Ok((ok, Subscription::new(id, subscriber, waiter, source, span)))
 }

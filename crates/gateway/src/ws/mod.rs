@@ -20,6 +20,7 @@ mod lane;
 mod local_seat;
 mod seat;
 mod socket;
+mod source;
 mod subscription;
 mod upgrade;
 mod window;

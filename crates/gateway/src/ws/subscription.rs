@@ -1,29 +1,25 @@
 //! One subscription of a socket: a position in a room's log, and what stands there.
+//!
+//! What a client is to see lives here and is the same whoever owns the room: where it stands, where it ends. Where
+//! messages come from, and whether they may be handed out at the moment, its [`Source`] knows.
 
 use std::sync::Arc;
 
 use roomkeeper_protocol::{Codec, Error};
-use roomkeeper_room::read;
 use roomkeeper_types::{Offset, RoomName};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::source::{Page, PageAsk, Source, Standing};
 use crate::edge::Edge;
-use crate::host::Owned;
-use crate::hub::{Step, Subscriber, SubscriptionId, Waiter, to_message, to_protocol};
+use crate::hub::{FeedFrame, Step, Subscriber, SubscriptionId, Waiter};
 use crate::local::Span;
-
-/// Most items of a page of the log.
-const PAGE_ITEMS: usize = 256;
-/// Data bytes from which a page takes no further item. A slow client has one page on its way at most.
-const PAGE_BYTES: usize = 128 << 10;
 
 /// A position in a room's log.
 pub(crate) struct Subscription {
     pub(crate) id: SubscriptionId,
     subscriber: Subscriber,
     waiter: Arc<Waiter>,
-    /// Whose rows are read when the feed does not reach back far enough.
-    owned: Owned,
+    source: Source,
     /// The offset that is sent next.
     position: Offset,
     /// The last offset to send, if there is one.
@@ -45,7 +41,7 @@ pub(crate) enum Turn {
 /// The log does not have what the subscription needs next.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LogGap {
-    /// The rows could not be read.
+    /// It could not be read.
     #[error("{0}")]
     Unreadable(Error),
     /// It was trimmed meanwhile.
@@ -58,10 +54,10 @@ impl Subscription {
         id: SubscriptionId,
         subscriber: Subscriber,
         waiter: Arc<Waiter>,
-        owned: Owned,
+        source: Source,
         span: Span,
     ) -> Self {
-        Self { id, subscriber, waiter, owned, position: span.from, to: span.to }
+        Self { id, subscriber, waiter, source, position: span.from, to: span.to }
     }
 
     /// The room.
@@ -80,7 +76,7 @@ impl Subscription {
     /// # Errors
     /// The subscription cannot go on; nothing is skipped.
     pub(crate) async fn turn(&mut self, edge: &Edge, codec: Codec) -> Result<Turn, LogGap> {
-        if !self.owned.is_current() {
+        if self.source.standing() == Standing::Doubtful {
             return Ok(Turn::Suspended);
         }
         self.waiter.taken();
@@ -90,40 +86,34 @@ impl Subscription {
         match self.subscriber.at(self.position) {
             Step::Wait => Ok(Turn::Wait),
             Step::Ended => Ok(Turn::Ended),
+            Step::Frame(frame) => Ok(Turn::Message(self.take(&frame, codec))),
             Step::Log(kept_to) => self.page(edge, codec, kept_to).await,
-            Step::Frame(frame) => {
-                let (from, last) = (self.position, frame.last());
-                let to = self.to.map_or(last, |to| to.min(last));
-                self.position = to.next();
-                let room = self.subscriber.room();
-                Ok(Turn::Message(if from == frame.first() && to == last {
-                    frame.message(codec, room)
-                } else {
-                    frame.part(codec, room, from, to)
-                }))
-            }
         }
     }
 
+    /// Reads the log at the position, up to `kept_to`.
     async fn page(&mut self, edge: &Edge, codec: Codec, kept_to: Offset) -> Result<Turn, LogGap> {
-        let (life, from) = (self.subscriber.life(), self.position);
+        let wanted = self.position;
         let to = self.to.map_or(kept_to, |to| to.min(kept_to));
-        let view = self.owned.view();
-        let read = move || read::history(&view, life, from, to, PAGE_ITEMS, PAGE_BYTES);
-        let items: Vec<_> =
-            edge.read_rows(read).await.map_err(LogGap::Unreadable)?.into_iter().map(to_protocol).collect();
-        if !self.owned.is_current() {
-            // Lost while it was read, perhaps for long.
-            return Ok(Turn::Suspended);
+        let ask = PageAsk { life: self.subscriber.life(), from: wanted, to };
+        match self.source.page(edge, ask).await.map_err(LogGap::Unreadable)? {
+            Page::Here(frame) if frame.first() == wanted => Ok(Turn::Message(self.take(&frame, codec))),
+            Page::Here(frame) => Err(LogGap::Trimmed { wanted, found: frame.first() }),
+            Page::Gone => Ok(Turn::Ended),
+            Page::Doubtful => Ok(Turn::Suspended),
         }
-        match (items.first(), items.last()) {
-            (Some(first), Some(last)) if first.offset == from => {
-                self.position = last.offset.next();
-                Ok(Turn::Message(to_message(codec.encode_messages(self.subscriber.room(), &items))))
-            }
-            (Some(first), _) => Err(LogGap::Trimmed { wanted: from, found: first.offset }),
-            // The life is over: its rows are gone.
-            _ => Ok(Turn::Ended),
+    }
+
+    /// What of the frame is for this client. The position is in it, and moves on behind it.
+    fn take(&mut self, frame: &FeedFrame, codec: Codec) -> Message {
+        let (from, last) = (self.position, frame.last());
+        let to = self.to.map_or(last, |to| to.min(last));
+        self.position = to.next();
+        let room = self.subscriber.room();
+        if from == frame.first() && to == last {
+            frame.message(codec, room)
+        } else {
+            frame.part(codec, room, from, to)
         }
     }
 }

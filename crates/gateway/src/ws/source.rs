@@ -1,0 +1,77 @@
+//! Where a subscription's messages come from, apart from the feed that it shares with others.
+
+use std::sync::Arc;
+
+use roomkeeper_protocol::Error;
+use roomkeeper_room::read;
+use roomkeeper_types::{LifeId, Offset};
+
+use crate::edge::Edge;
+use crate::host::Owned;
+use crate::hub::{FeedFrame, to_protocol};
+
+/// Most items of a page of the log.
+const PAGE_ITEMS: usize = 256;
+/// Data bytes from which a page takes no further item. A slow client has one page on its way at most.
+const PAGE_BYTES: usize = 128 << 10;
+
+/// Whose room it is.
+pub(crate) enum Source {
+    /// This node's, whose rows are the log.
+    Local(Owned),
+}
+
+/// Whether messages may be handed out now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// They may.
+    Stands,
+    /// Not while the ownership does not stand. It may be over, or have been held up.
+    Doubtful,
+}
+
+/// A part of a log.
+pub(crate) enum Page {
+    /// These messages.
+    Here(Arc<FeedFrame>),
+    /// Nothing: the life is over, its rows are gone.
+    Gone,
+    /// Nothing for now: the ownership was lost meanwhile, perhaps for long.
+    Doubtful,
+}
+
+/// Which part of a log is read: both inclusive. A page may end before `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageAsk {
+    pub(crate) life: LifeId,
+    pub(crate) from: Offset,
+    pub(crate) to: Offset,
+}
+
+impl Source {
+    /// Whether messages may be handed out now.
+    pub(crate) fn standing(&self) -> Standing {
+        match self {
+            Self::Local(owned) if owned.is_current() => Standing::Stands,
+            Self::Local(_) => Standing::Doubtful,
+        }
+    }
+
+    /// Reads a part of the log that is known to be there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) async fn page(&self, edge: &Edge, ask: PageAsk) -> Result<Page, Error> {
+        match self {
+            Self::Local(owned) => {
+                let view = owned.view();
+                let read = move || read::history(&view, ask.life, ask.from, ask.to, PAGE_ITEMS, PAGE_BYTES);
+                let items = edge.read_rows(read).await?.into_iter().map(to_protocol).collect();
+                if !owned.is_current() {
+                    return Ok(Page::Doubtful);
+                }
+                Ok(FeedFrame::of(items).map_or(Page::Gone, |frame| Page::Here(Arc::new(frame))))
+            }
+        }
+    }
+}
