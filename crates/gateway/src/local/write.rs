@@ -1,6 +1,6 @@
 //! Changing a room: commands that go through the shard's log.
 
-use roomkeeper_protocol::{Create, CreateOk, Data, Error, ErrorCode, Publish, PublishOk, RoomOptions};
+use roomkeeper_protocol::{self as protocol, Create, CreateOk, Data, Error, ErrorCode, Publish, PublishOk};
 use roomkeeper_room::read::RoomInfo;
 use roomkeeper_room::{Command, Outcome, Payload, PayloadKind, RoomOptions};
 use roomkeeper_room::{Create as CreateEntry, Delete as DeleteEntry};
@@ -21,7 +21,7 @@ impl LocalRoom {
         if create.placement.is_some() {
             return Err(failure::not_yet("placement"));
         }
-        if create.options != RoomOptions::default() {
+        if create.options != protocol::RoomOptions::default() {
             return Err(failure::not_yet("options"));
         }
         let life = self.create_entry(true).await?;
