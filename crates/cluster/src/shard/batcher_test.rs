@@ -73,7 +73,11 @@ impl Bench {
         let mut proposed = self.group.proposed.lock();
         assert_eq!(proposed.len(), 1, "one batch is in flight");
         let (batch, answer) = proposed.pop_front().unwrap();
-        (batch.commands.iter().map(|command| command.room().to_string()).collect(), batch.time, answer)
+        (
+            batch.commands.iter().map(|command| command.room().unwrap().to_string()).collect(),
+            batch.time,
+            answer,
+        )
     }
 
     async fn commit(&self) -> Vec<String> {
