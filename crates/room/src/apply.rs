@@ -8,7 +8,8 @@ use roomkeeper_types::{
 pub use crate::outcome::{Effect, Outcome, Refusal};
 
 use crate::hash::Digest;
-use crate::overlay::{OpenRoom, Overlay, Place, Run, Slot, Stamp};
+use crate::open::OpenRoom;
+use crate::overlay::{Overlay, Place, Run, Slot, Stamp};
 use crate::row::{IdRow, IdState};
 use crate::{
     Batch, Command, Commit, Create, Delete, Forward, NewMessage, Publish, RoomOptions, Rows, RowsError, Write,
@@ -71,8 +72,7 @@ impl<'r, R: Rows> Applier<'r, R> {
     ///   how the entries are cut into runs.
     /// - A refused command changes nothing; a publish appends all its messages or none, and creates a room
     ///   only together with its first message, as a hold does.
-    /// - A hold counts as dropped from its time on: no outcome but a sweep's effects depends on when, or
-    ///   whether, what is due was swept.
+    /// - A hold counts as dropped from its time on: nothing but effects depends on when it is swept.
     /// - A room's offsets are dense from 1. A life is never used again: entries are applied once each, in
     ///   the order of their index.
     /// - Rows are read by `get` only: at most two per room of the run, one per message and per cursor, one per
@@ -287,16 +287,21 @@ impl Scratch {
         if messages.is_empty() {
             return Err(Refusal::Malformed("a publish has at least one message"));
         }
-        self.check_ids(messages.iter().map(|new| new.id))
+        let twice = "a message id stands twice in the publish";
+        self.check_ids(messages.iter().map(|new| new.id), twice)
     }
 
-    /// Fills `ids`, none of which may stand twice.
-    pub(crate) fn check_ids(&mut self, ids: impl Iterator<Item = MessageId>) -> Result<(), Refusal> {
+    /// Fills `ids`, none of which may stand `twice`.
+    pub(crate) fn check_ids(
+        &mut self,
+        ids: impl Iterator<Item = MessageId>,
+        twice: &'static str,
+    ) -> Result<(), Refusal> {
         self.ids.clear();
         self.ids.extend(ids);
         self.ids.sort_unstable();
         if self.ids.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(Refusal::Malformed("a message id stands twice in the publish"));
+            return Err(Refusal::Malformed(twice));
         }
         Ok(())
     }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use roomkeeper_types::{MessageId, Timestamp};
 
 use crate::apply::{Applier, Scratch, Stop, check_life, known, stored, stored_before};
-use crate::overlay::{OpenRoom, Run, Stamp};
+use crate::open::OpenRoom;
+use crate::overlay::{Run, Stamp};
 use crate::retention::after;
 use crate::row::{HoldRow, IdRow, IdState};
 use crate::{Effect, Hold, HoldId, HoldRef, Outcome, Refusal, RoomOptions, Rows};
@@ -23,7 +24,7 @@ impl<R: Rows> Applier<'_, R> {
     ) -> Result<Outcome, Stop> {
         self.scratch.check_messages(&hold.messages)?;
         if hold.hold_ms == 0 {
-            return Err(Refusal::Malformed("messages are held for some time").into());
+            return Err(Refusal::Malformed("messages are held for at least 1 ms").into());
         }
         let slot = self.enter(&hold.room, hold.placed)?;
         self.scratch.digest(&hold.from, &hold.messages);
@@ -123,9 +124,9 @@ impl Scratch {
     /// A hold is named by ids, none of them twice.
     fn check_hold(&mut self, ids: &[MessageId]) -> Result<(), Refusal> {
         if ids.is_empty() {
-            return Err(Refusal::Malformed("a hold is named by the ids of its messages"));
+            return Err(Refusal::Malformed("a hold is named by all ids of its messages, and none is given"));
         }
-        self.check_ids(ids.iter().copied())
+        self.check_ids(ids.iter().copied(), "a message id is named twice")
     }
 }
 

@@ -19,6 +19,7 @@ pub mod rows;
 // What happens: entries applied over the rows, and the rows read.
 pub mod apply;
 mod holds;
+mod open;
 mod outcome;
 mod overlay;
 pub mod read;

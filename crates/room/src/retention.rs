@@ -6,7 +6,8 @@
 
 use roomkeeper_types::{MessageId, Timestamp};
 
-use crate::overlay::{OpenRoom, Run};
+use crate::open::OpenRoom;
+use crate::overlay::Run;
 use crate::{Due, DueKind, Effect, Item, Rows, RowsError, keys, read};
 
 /// For how long an id is known at least, from the entry that stored or held its message: 7 days. Whoever sends it

@@ -3,7 +3,8 @@
 use roomkeeper_types::Timestamp;
 
 use crate::apply::Applier;
-use crate::overlay::{OpenRoom, Run};
+use crate::open::OpenRoom;
+use crate::overlay::Run;
 use crate::retention::TRIM_MAX;
 use crate::row::IdState;
 use crate::{Due, DueKind, Effect, Outcome, Rows, RowsError};

@@ -5,9 +5,10 @@ mod render;
 
 use std::fmt::Write as _;
 
-use roomkeeper_room::row::NameRow;
 use roomkeeper_room::{Applier, Batch, Command, MemRows, Write, keys, read};
-use roomkeeper_types::{Epoch, LifeId, LogIndex, LogPosition, Offset, ShardCount, ShardId, Timestamp};
+use roomkeeper_types::{
+    Epoch, LifeId, LogIndex, LogPosition, Offset, RoomName, ShardCount, ShardId, Timestamp,
+};
 
 use parse::Words;
 
@@ -46,12 +47,13 @@ struct World {
     shards: ShardCount,
     epoch: u64,
     index: u64,
+    time: u64,
 }
 
 impl World {
     fn new() -> Self {
         let shards = ShardCount::new(1).unwrap();
-        Self { rows: MemRows::default(), shard: ShardId(0), shards, epoch: 1, index: 0 }
+        Self { rows: MemRows::default(), shard: ShardId(0), shards, epoch: 1, index: 0, time: 1000 }
     }
 
     fn carry_out(&mut self, line: &str) -> String {
@@ -63,21 +65,36 @@ impl World {
                 assert_eq!(words.next(), "of");
                 self.shards = ShardCount::new(words.number() as u32).unwrap();
             }
-            // What the other shard's side of a placement will write.
-            "forward" => {
-                let key = keys::name(&words.parse());
-                let row = NameRow::Forward { shard: ShardId(words.number() as u32), life: words.parse() };
-                self.rows.apply_writes(&[Write::Put(key.into(), row.encode())]);
-            }
             // Damage.
             "lose" => {
-                let life = read::room(&self.rows, &words.parse()).unwrap().unwrap().life;
+                let life = self.life(&words.parse());
                 let key = keys::message(life, Offset(words.number()));
                 self.rows.apply_writes(&[Write::Delete(key.to_vec().into())]);
             }
             "info" => return render::info(read::room(&self.rows, &words.parse()).unwrap()),
             "rows" => return render::rows(&self.rows),
             "history" => return self.history(words),
+            "cursor" => {
+                let life = self.life(&words.parse());
+                let cursor = read::cursor(&self.rows, life, &words.parse()).unwrap();
+                return cursor.map_or(String::from("no cursor\n"), |offset| format!("{offset}\n"));
+            }
+            "holds" => {
+                let life = self.life(&words.parse());
+                let limit = words.option("limit").map_or(100, |limit| limit.parse().unwrap());
+                return read::holds(&self.rows, life, limit).unwrap().iter().map(render::hold).collect();
+            }
+            "due" => {
+                let until = words
+                    .option("until")
+                    .map_or(Timestamp(u64::MAX), |time| Timestamp(time.parse().unwrap()));
+                let limit = words.option("limit").map_or(100, |limit| limit.parse().unwrap());
+                return read::due(&self.rows, until, limit).unwrap().iter().map(render::due).collect();
+            }
+            "forwarded" => {
+                let to = read::forward(&self.rows, &words.parse()).unwrap();
+                return to.map_or(String::from("nowhere\n"), |shard| format!("to {shard}\n"));
+            }
             "rooms" => {
                 let prefix = words.option("prefix").unwrap_or_default();
                 let limit = words.option("limit").map_or(100, |limit| limit.parse().unwrap());
@@ -92,7 +109,7 @@ impl World {
     fn history(&self, mut words: Words<'_>) -> String {
         let name = words.parse();
         let life: Option<LifeId> = words.option("life").map(|life| life.parse().unwrap());
-        let life = life.unwrap_or_else(|| read::room(&self.rows, &name).unwrap().unwrap().life);
+        let life = life.unwrap_or_else(|| self.life(&name));
         let number = |name, default| words.option(name).map_or(default, |n| n.parse().unwrap());
         let (from, last) = (Offset(number("from", 1)), Offset(number("last", u64::MAX)));
         let (limit, bytes) = (number("limit", 100) as usize, number("bytes", 1 << 20) as usize);
@@ -102,16 +119,29 @@ impl World {
         }
     }
 
+    fn life(&self, room: &RoomName) -> LifeId {
+        read::room(&self.rows, room).unwrap().unwrap().life
+    }
+
     fn run(&mut self, line: &str) -> String {
         let rows = self.rows.clone();
         let mut applier = Applier::new(&rows, self.shard, self.shards);
         let mut out = String::new();
         for entry in line.split(" | ") {
             self.index += 1;
+            self.time += 1;
+            let mut entry = entry;
+            if let Some((time, rest)) = entry.strip_prefix('@').and_then(|entry| entry.split_once(' ')) {
+                (self.time, entry) = (time.parse().unwrap(), rest);
+            }
             let at = LogPosition { epoch: Epoch(self.epoch), index: LogIndex(self.index) };
-            let commands: Vec<Command> = entry.split(" ; ").map(parse::command).collect();
+            let command = |text| match text {
+                "sweep" => Command::Sweep(read::due(&rows, Timestamp(self.time), 100).unwrap()),
+                _ => parse::command(text),
+            };
+            let commands: Vec<Command> = entry.split(" ; ").map(command).collect();
             // By way of its bytes, as an entry comes.
-            let batch = Batch { time: Timestamp(1000 + self.index), commands };
+            let batch = Batch { time: Timestamp(self.time), commands };
             let batch = Batch::decode(batch.encode()).unwrap();
             let mut effects = Vec::new();
             for outcome in applier.apply(at, batch, &mut effects).unwrap() {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use roomkeeper_room::read::RoomInfo;
-use roomkeeper_room::{Effect, Item, MemRows, Outcome, PayloadKind, Refusal, keys};
+use roomkeeper_room::read::{OpenHold, RoomInfo};
+use roomkeeper_room::{
+    Due, DueKind, Effect, Item, MemRows, Outcome, PayloadKind, Refusal, RoomOptions, keys,
+};
 use roomkeeper_types::{LifeId, MessageId, Offset};
 
 pub(crate) fn outcome(outcome: &Outcome) -> String {
@@ -19,16 +21,26 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
             let offsets: String = offsets.iter().zip(duplicates).map(again).collect();
             format!("published {life} {epoch}{offsets}")
         }
-        Outcome::Held { .. }
-        | Outcome::Confirmed { .. }
-        | Outcome::RolledBack { .. }
-        | Outcome::Committed { .. }
-        | Outcome::Forwarded { .. }
-        | Outcome::Swept => todo!(),
+        Outcome::Held { life, epoch, expires, duplicate } => {
+            let again = if *duplicate { " as before" } else { "" };
+            format!("held {life} {epoch} until {}{again}", expires.millis())
+        }
+        Outcome::Confirmed { life, epoch, offsets } => {
+            let offsets: String = offsets.iter().map(|offset| format!(" {offset}")).collect();
+            format!("confirmed {life} {epoch}{offsets}")
+        }
+        Outcome::RolledBack { life } => format!("rolled back {life}"),
+        Outcome::Committed { life, offset } => format!("committed {life} {offset}"),
+        Outcome::Forwarded { to } => format!("forwarded to {to}"),
+        Outcome::Swept => String::from("swept"),
         Outcome::Refused(refusal) => match refusal {
             // Their texts have the whole UUID.
             Refusal::IdReused(id) => format!("refused: id {} is used", number(*id)),
             Refusal::PartlyKnown(id) => format!("refused: id {} is not known, others are", number(*id)),
+            Refusal::UnknownId(id) => format!("refused: id {} is unknown", number(*id)),
+            Refusal::NotOneHold(id) => format!("refused: not one hold, see id {}", number(*id)),
+            Refusal::Gone(id) => format!("refused: id {} was dropped", number(*id)),
+            Refusal::Held(id) => format!("refused: id {} is held", number(*id)),
             other => format!("refused: {other}"),
         },
     }
@@ -42,7 +54,16 @@ pub(crate) fn effect(effect: &Effect) -> String {
             out
         }
         Effect::Deleted { room, life } => format!("  deleted {room} {life}\n"),
-        Effect::Held { .. } | Effect::RolledBack { .. } | Effect::Trimmed { .. } => todo!(),
+        Effect::Held { room, life, items, expires } => {
+            let mut out = format!("  held {room} {life} until {}\n", expires.millis());
+            items.iter().for_each(|item| writeln!(out, "    {}", self::item(item)).unwrap());
+            out
+        }
+        Effect::RolledBack { room, life, ids } => {
+            let ids: String = ids.iter().map(|id| format!(" {}", number(*id))).collect();
+            format!("  rolled back {room} {life}{ids}\n")
+        }
+        Effect::Trimmed { room, life, first } => format!("  trimmed {room} {life}, first {first}\n"),
     }
 }
 
@@ -56,11 +77,44 @@ pub(crate) fn item(item: &Item) -> String {
 
 pub(crate) fn info(info: Option<RoomInfo>) -> String {
     let Some(info) = info else { return String::from("no room\n") };
-    let RoomInfo { room, life, created, first, next, messages, bytes, hash, .. } = info;
+    let RoomInfo { room, life, created, first, next, messages, bytes, hash, options } = info;
     let (created, hash) = (created.millis(), &hash.to_string()[..8]);
     format!(
-        "{room} {life} created {created}, {first} to {next}, {messages} messages, {bytes} bytes, hash {hash}\n"
+        "{room} {life} created {created}, {first} to {next}, {messages} messages, {bytes} bytes, hash {hash}{}\n",
+        self::options(&options)
     )
+}
+
+/// Those that are not the default ones.
+fn options(options: &RoomOptions) -> String {
+    let RoomOptions { retain_ms, retain_messages, retain_bytes, presence, max_members } = *options;
+    let numbers = [
+        ("retain_ms", retain_ms),
+        ("retain_messages", retain_messages),
+        ("retain_bytes", retain_bytes),
+        ("max_members", max_members.map(u64::from)),
+    ];
+    let set = |(name, number): (&str, Option<u64>)| Some(format!(", {name} {}", number?));
+    let mut out: String = numbers.into_iter().filter_map(set).collect();
+    if !presence {
+        out.push_str(", no_presence");
+    }
+    out
+}
+
+pub(crate) fn hold(hold: &OpenHold) -> String {
+    let items: String = hold.items.iter().map(|item| format!("  {}\n", self::item(item))).collect();
+    format!("until {}\n{items}", hold.expires.millis())
+}
+
+/// As [`super::parse`] reads it.
+pub(crate) fn due(due: &Due) -> String {
+    let what = match due.what {
+        DueKind::Hold(hold) => format!("hold-{}-{}", hold.index, hold.ordinal),
+        DueKind::Id(id) => format!("id-{}", number(id)),
+        DueKind::Age => String::from("age"),
+    };
+    format!("{}:{}:{what}\n", due.time.millis(), due.life)
 }
 
 /// The keys, told apart by table.
@@ -74,6 +128,9 @@ pub(crate) fn rows(rows: &MemRows) -> String {
             keys::ROOM_TABLE => format!("room {}", life()),
             keys::MESSAGE_TABLE => format!("messages {}", life()),
             keys::ID_TABLE => format!("ids {}", life()),
+            keys::CURSOR_TABLE => format!("cursors {}", life()),
+            keys::HOLD_TABLE => format!("holds {}", life()),
+            keys::DUE_TABLE => String::from("dues"),
             other => panic!("nothing writes table {other}"),
         };
         *lines.entry((table, line)).or_default() += 1;
