@@ -1,4 +1,4 @@
-//! Bad publishes by JSON, as a command and as the body of REST: nothing of them may reach the log.
+//! Bad publishes by JSON, as a command, and bad bodies of REST: nothing of them may reach the log.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -6,7 +6,11 @@ mod common;
 use bytes::Bytes;
 use common::id;
 use common::refusal::*;
-use roomkeeper_protocol::{Command, Create, Data, decode_create_json, decode_publish_json};
+use roomkeeper_protocol::{
+    Command, Create, Data, Placement, RoomOptions, decode_commit_json, decode_create_json, decode_hold_json,
+    decode_publish_json, decode_signal_json,
+};
+use roomkeeper_types::Offset;
 
 const UUID: &str = "00000000-0000-4000-8000-000000000001";
 
@@ -38,6 +42,7 @@ fn publish_with_a_bad_field_is_refused() {
         (r#""messages": [GOOD], "timeout_ms": 0"#, "timeout_ms: expected a whole number from 1 to 60000"),
         (r#""messages": [GOOD], "timeout_ms": 60001"#, "timeout_ms: expected a whole number from 1 to 60000"),
         (r#""messages": [GOOD], "timeout_ms": -1"#, "timeout_ms: expected a whole number"),
+        (r#""messages": [GOOD], "hold_ms": 5, "expect": 4"#, "expect: expected nothing with hold_ms"),
     ] {
         refused(&publish(&fields.replace("GOOD", &good)), 7, BAD, says);
     }
@@ -117,8 +122,20 @@ fn rest_body_is_the_commands_object() {
     let publish = decode_publish_json(&good, &limits()).unwrap();
     assert_eq!(publish.messages[0].data, Data::Json(Bytes::from_static(b"[ 1 ]")));
     assert_eq!(decode_create_json(&Bytes::new()), Ok(Create::default()));
-    let create = decode_create_json(&body(r#"{"placement": "least_loaded"}"#)).unwrap();
-    assert_eq!(create.placement.as_deref(), Some("least_loaded"));
+    let create = decode_create_json(&body(
+        r#"{"placement": "least_loaded", "options": {"retain_ms": 5, "presence": null}}"#,
+    ));
+    let options = RoomOptions { retain_ms: Some(5), ..RoomOptions::default() };
+    let expected = Create { room: None, options, placement: Some(Placement::LeastLoaded) };
+    assert_eq!(create, Ok(expected));
+
+    let commit = decode_commit_json(&body(r#"{"consumer": "c", "offset": 0}"#)).unwrap();
+    assert_eq!((commit.consumer.as_str(), commit.offset), ("c", Offset(0)));
+    let hold = decode_hold_json(&body(&format!(r#"{{"ids": ["{UUID}"]}}"#)), &limits()).unwrap();
+    assert_eq!(hold.ids, [id(1)]);
+    let signal = decode_signal_json(&body(r#"{"data": [ 1 ], "life": "7-12c-1"}"#), &limits()).unwrap();
+    assert_eq!(signal.data, Data::Json(Bytes::from_static(b"[ 1 ]")));
+    assert_eq!(signal.room.life, Some(common::life()));
 }
 
 #[test]
@@ -140,7 +157,18 @@ fn rest_body_that_is_bad_is_refused_as_the_command_is() {
         assert!(error.message.contains(says), "{text}: {}", error.message);
     }
     assert!(decode_publish_json(&Bytes::from_static(b"\xff"), &limits()).is_err());
-    for text in ["[]", "{", r#"{"placement": ""}"#, r#"{"options": {"presence": true}}"#] {
+    for text in ["[]", "{", r#"{"placement": ""}"#, r#"{"options": {"colour": 1}}"#] {
         assert_eq!(decode_create_json(&Bytes::from(text)).unwrap_err().code, BAD, "{text}");
+    }
+    for text in ["", "[]", "{}", r#"{"consumer": "c"}"#, r#"{"consumer": "c", "offset": 9007199254740992}"#] {
+        assert_eq!(decode_commit_json(&Bytes::from(text)).unwrap_err().code, BAD, "{text}");
+    }
+    let ids = |ids: &[u8]| format!("{:?}", ids.iter().map(|n| id(*n).to_string()).collect::<Vec<_>>());
+    for (ids, code) in [(ids(&[]), BAD), (ids(&[1, 1]), BAD), (ids(&[1, 2, 3, 4]), LARGE)] {
+        let text = format!(r#"{{"ids": {ids}}}"#);
+        assert_eq!(decode_hold_json(&text.clone().into(), &limits()).unwrap_err().code, code, "{text}");
+    }
+    for (text, code) in [("{}", BAD), (r#"{"data": "123456789012345"}"#, LARGE)] {
+        assert_eq!(decode_signal_json(&Bytes::from(text), &limits()).unwrap_err().code, code, "{text}");
     }
 }

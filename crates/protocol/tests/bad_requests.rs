@@ -6,7 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use common::refusal::*;
-use roomkeeper_protocol::{Codec, Command, Create, Frame, Isolation};
+use roomkeeper_protocol::{Codec, Command, CommandKind, Create, Frame, Isolation};
 
 /// Each `(fields, what the error says)` of a command is refused under id 7.
 fn fields_refused(command: &str, table: &[(&str, &str)]) {
@@ -94,7 +94,7 @@ fn frame_without_exactly_one_known_command_is_refused_under_its_id() {
 
 #[test]
 fn command_that_is_no_object_is_refused() {
-    for command in ["hello", "join", "leave", "publish", "history", "rooms", "create", "delete"] {
+    for command in CommandKind::ALL.iter().map(|kind| kind.name()) {
         for fields in ["null", "[]", "[\"general\"]", "7", "\"general\"", "true"] {
             let says = format!("{command}: expected an object");
             refused(&format!(r#"{{"id": 7, "{command}": {fields}}}"#), 7, BAD, &says);
@@ -111,7 +111,9 @@ fn field_given_twice_is_refused() {
 #[test]
 fn room_and_life_outside_their_grammar_are_refused() {
     let long = format!(r#"{{"room": "{}"}}"#, "a".repeat(129));
-    for command in ["join", "leave", "delete"] {
+    for command in
+        ["join", "leave", "signal", "commit", "credit", "presence", "delete", "confirm", "rollback"]
+    {
         fields_refused(
             command,
             &[
@@ -181,8 +183,8 @@ fn join_with_a_bad_field_is_refused() {
         "join",
         &[
             (r#"{"from": "committed"}"#, "consumer: expected"),
-            (r#"{"consumer": ""}"#, "consumer: expected 1 to 128 bytes"),
-            (long.as_str(), "consumer: expected 1 to 128 bytes"),
+            (r#"{"consumer": ""}"#, "consumer: a consumer name has 1 to 128 bytes"),
+            (long.as_str(), "consumer: a consumer name has 1 to 128 bytes"),
             (r#"{"consumer": 7}"#, "consumer: expected text"),
             (r#"{"credit": -1}"#, "credit: expected a whole number"),
             (r#"{"credit": "5"}"#, "credit: expected a whole number"),
@@ -246,13 +248,90 @@ fn create_with_a_bad_field_is_refused() {
     fields_refused(
         "create",
         &[
-            (r#"{"placement": ""}"#, "placement: expected 1 to 128 bytes"),
+            (r#"{"placement": ""}"#, "placement: expected \"hash\" or \"least_loaded\", got ''"),
+            (r#"{"placement": "Hash"}"#, "placement: expected \"hash\" or \"least_loaded\", got 'Hash'"),
             (r#"{"placement": 1}"#, "placement: expected text"),
-            (r#"{"options": {"retain_ms": 5}}"#, "options: expected none"),
-            (r#"{"options": 5}"#, "options: expected none"),
+            (r#"{"options": 5}"#, "options: expected an object of retain_ms, retain_messages"),
+            (r#"{"options": []}"#, "options: expected an object of retain_ms"),
+            (r#"{"options": {"retain": 5}}"#, "'retain' is none of them"),
+            (r#"{"options": {"colour": null}}"#, "'colour' is none of them"),
+            (r#"{"options": {"retain_ms": 1, "retain_ms": 1}}"#, "`retain_ms` is given twice"),
+            (r#"{"options": {"retain_ms": 0}}"#, "options.retain_ms: expected a whole number from 1"),
+            (r#"{"options": {"retain_ms": "5"}}"#, "options.retain_ms: expected a whole number"),
+            (
+                r#"{"options": {"retain_messages": 0}}"#,
+                "options.retain_messages: expected a whole number from 1",
+            ),
+            (
+                r#"{"options": {"retain_bytes": 9007199254740992}}"#,
+                "options.retain_bytes: expected a whole number from 1 to 9007199254740991",
+            ),
+            (r#"{"options": {"presence": 1}}"#, "options.presence: expected true or false"),
+            (r#"{"options": {"max_members": 0}}"#, "options.max_members: expected a whole number from 1"),
+            (
+                r#"{"options": {"max_members": 4294967296}}"#,
+                "options.max_members: expected a whole number from 1 to 4294967295",
+            ),
         ],
     );
     assert_eq!(decode(r#"{"id": 7, "create": {"options": {}}}"#), Ok(Command::Create(Create::default())));
+}
+
+#[test]
+fn signal_commit_and_credit_with_a_bad_field_are_refused() {
+    fields_refused(
+        "signal",
+        &[
+            ("{}", "data: expected any JSON value, or data_b64"),
+            (r#"{"data": 1, "data_b64": "AA=="}"#, "data: expected either"),
+            (r#"{"data_b64": "AA"}"#, "data_b64: expected standard base64"),
+        ],
+    );
+    let long = r#"{"id": 7, "signal": {"data": "123456789012345"}}"#;
+    refused(long, 7, LARGE, "data: expected at most 16 bytes, got 17");
+    fields_refused(
+        "commit",
+        &[
+            (r#"{"offset": 1}"#, "consumer: expected a consumer's name, got nothing"),
+            (r#"{"consumer": "", "offset": 1}"#, "consumer: a consumer name has"),
+            (r#"{"consumer": 5, "offset": 1}"#, "consumer: expected text"),
+            (r#"{"consumer": "c"}"#, "offset: expected a whole number, 0 or more, got nothing"),
+            (r#"{"consumer": "c", "offset": -1}"#, "offset: expected a whole number"),
+            (
+                r#"{"consumer": "c", "offset": 9007199254740992}"#,
+                "offset: expected a whole number from 0 to 9007199254740991",
+            ),
+        ],
+    );
+    fields_refused(
+        "credit",
+        &[
+            ("{}", "more: expected a whole number, 1 or more, got nothing"),
+            (r#"{"more": 0}"#, "more: expected a whole number from 1 to 9007199254740991, got 0"),
+            (r#"{"more": 9007199254740992}"#, "more: expected a whole number from 1"),
+            (r#"{"more": "1"}"#, "more: expected a whole number"),
+        ],
+    );
+}
+
+#[test]
+fn hold_without_good_ids_is_refused() {
+    let [a, b, c, d] = [1, 2, 3, 4].map(|n| format!("\"{}\"", common::id(n)));
+    for command in ["confirm", "rollback"] {
+        fields_refused(
+            command,
+            &[
+                ("{}", "ids: expected an array of UUIDs, got nothing"),
+                (r#"{"ids": []}"#, "ids: expected 1 to 3, got none"),
+                (r#"{"ids": {}}"#, "ids: expected an array of UUIDs"),
+                (r#"{"ids": [1]}"#, "ids: expected an array of UUIDs"),
+                (r#"{"ids": ["x"]}"#, "expected an array of UUIDs: UUID parsing failed"),
+                (&format!(r#"{{"ids": [{a}, {b}, {a}]}}"#), "ids[2]: expected distinct ids"),
+            ],
+        );
+        let many = format!(r#"{{"id": 7, "{command}": {{"ids": [{a}, {b}, {c}, {d}]}}}}"#);
+        refused(&many, 7, LARGE, "ids: expected 1 to 3, got 4");
+    }
 }
 
 #[test]

@@ -79,6 +79,9 @@ fn room_and_life_outside_their_grammar_are_refused() {
     ] {
         refused(Wire::Leave(pb::Leave { room: room.clone(), life: life.clone() }), BAD, says);
         refused(Wire::Delete(pb::Delete { room: room.clone(), life: life.clone() }), BAD, says);
+        refused(Wire::Presence(pb::Presence { room: room.clone(), life: life.clone() }), BAD, says);
+        let confirm = pb::Confirm { room: room.clone(), life: life.clone(), ids: Vec::new() };
+        refused(Wire::Confirm(confirm), BAD, says);
         refused(
             Wire::Join(pb::Join { room: room.clone(), life: life.clone(), ..Default::default() }),
             BAD,
@@ -122,7 +125,7 @@ fn join_with_a_bad_field_is_refused() {
     let join = pb::Join::default;
     let committed = start(pb::start::Start::Keyword(2));
     refused(Wire::Join(pb::Join { from: committed, ..join() }), BAD, "consumer: expected");
-    refused(Wire::Join(pb::Join { consumer: text(""), ..join() }), BAD, "consumer: expected 1 to 128 bytes");
+    refused(Wire::Join(pb::Join { consumer: text(""), ..join() }), BAD, "consumer: a consumer name has");
     refused(
         Wire::Join(pb::Join { credit: Some(TOO_BIG), ..join() }),
         BAD,
@@ -162,10 +165,112 @@ fn rooms_and_create_with_a_bad_field_are_refused() {
     refused(
         Wire::Create(pb::Create { placement: long, ..Default::default() }),
         BAD,
-        "placement: expected 1 to 128",
+        "placement: expected \"hash\" or \"least_loaded\"",
     );
-    let options = Some(pb::RoomOptions { presence: Some(false), ..Default::default() });
-    refused(Wire::Create(pb::Create { options, ..Default::default() }), BAD, "options: expected none");
+    let bad_options = |options, says| {
+        refused(Wire::Create(pb::Create { options: Some(options), ..Default::default() }), BAD, says);
+    };
+    let none = pb::RoomOptions::default;
+    bad_options(
+        pb::RoomOptions { retain_ms: Some(0), ..none() },
+        "options.retain_ms: expected a whole number",
+    );
+    bad_options(
+        pb::RoomOptions { retain_messages: Some(TOO_BIG), ..none() },
+        "options.retain_messages: expected",
+    );
+    bad_options(pb::RoomOptions { retain_bytes: Some(0), ..none() }, "options.retain_bytes: expected");
+    bad_options(pb::RoomOptions { max_members: Some(0), ..none() }, "options.max_members: expected");
+}
+
+/// It would be stepped over, and the room created without it.
+#[test]
+fn create_with_an_option_of_a_later_version_is_refused() {
+    let create = |options: &[u8]| {
+        // id 7, then create { options }: fields 1, 13 and 2.
+        let len = options.len() as u8;
+        [&[0x08, 7, 0x6a, len + 2, 0x12, len], options].concat()
+    };
+    // retain_ms 5, then field 6.
+    let known = create(b"\x08\x05");
+    let request = decode_request(&known.into(), &limits()).unwrap();
+    let Command::Create(read) = request.command else { panic!("not a create") };
+    assert_eq!(read.options.retain_ms, Some(5));
+    refused_frame(&create(b"\x08\x05\x30\x01"), 7, BAD, "options: expected those of this version");
+    refused_frame(&create(b"\x30\x01"), 7, BAD, "options: expected those of this version");
+}
+
+#[test]
+fn signal_commit_and_credit_with_a_bad_field_are_refused() {
+    refused(Wire::Signal(pb::Signal::default()), BAD, "data: expected json or binary, got nothing");
+    refused(
+        Wire::Signal(pb::Signal { data: json("{"), ..Default::default() }),
+        BAD,
+        "data: expected the text",
+    );
+    let long = json("\"123456789012345\"");
+    refused(
+        Wire::Signal(pb::Signal { data: long, ..Default::default() }),
+        LARGE,
+        "data: expected at most 16",
+    );
+    let commit = || pb::Commit { consumer: "c".to_owned(), ..Default::default() };
+    refused(Wire::Commit(pb::Commit::default()), BAD, "consumer: a consumer name has");
+    refused(
+        Wire::Commit(pb::Commit { offset: TOO_BIG, ..commit() }),
+        BAD,
+        "offset: expected a whole number from 0",
+    );
+    for more in [0, TOO_BIG] {
+        refused(
+            Wire::Credit(pb::Credit { more, ..Default::default() }),
+            BAD,
+            "more: expected a whole number from 1",
+        );
+    }
+}
+
+#[test]
+fn hold_without_good_ids_is_refused() {
+    let ids = |ids: &[u8]| ids.iter().map(|n| Bytes::copy_from_slice(&[*n; 16])).collect::<Vec<_>>();
+    for (ids, code, says) in [
+        (ids(&[]), BAD, "ids: expected 1 to 3, got none"),
+        (ids(&[1, 2, 3, 4]), LARGE, "ids: expected 1 to 3, got 4"),
+        (ids(&[1, 1]), BAD, "ids[1]: expected distinct ids"),
+        (vec![Bytes::from_static(b"short")], BAD, "ids[0]: expected the 16 bytes of a UUID, got 5"),
+    ] {
+        refused(Wire::Confirm(pb::Confirm { ids: ids.clone(), ..Default::default() }), code, says);
+        refused(Wire::Rollback(pb::Rollback { ids, ..Default::default() }), code, says);
+    }
+}
+
+#[test]
+fn heartbeat_with_a_bad_field_is_refused_by_its_room() {
+    let beat = |room: &str, seen| {
+        Wire::Heartbeat(pb::Heartbeat { rooms: [(room.to_owned(), seen)].into_iter().collect() })
+    };
+    let seen = pb::heartbeat::Seen::default;
+    refused(beat("a b", seen()), BAD, "rooms: 'a b': a room name is made of");
+    let short = vec![Bytes::from_static(b"short")];
+    let bad = pb::heartbeat::Seen { seen: short, ..seen() };
+    refused(beat("a", bad), BAD, "rooms.a.seen[0]: expected the 16 bytes of a UUID");
+    refused(
+        beat("a", pb::heartbeat::Seen { upto: Some(TOO_BIG), ..seen() }),
+        BAD,
+        "rooms.a.upto: expected a whole number from 0",
+    );
+}
+
+#[test]
+fn heartbeat_that_leaves_here_out_means_here() {
+    let rooms = [(String::new(), pb::heartbeat::Seen::default())].into_iter().collect();
+    let command = Some(Wire::Heartbeat(pb::Heartbeat { rooms }));
+    let frame = pb::ClientFrame { id: 7, command }.encode_to_vec().into();
+    let Command::Heartbeat(heartbeat) = decode_request(&frame, &limits()).unwrap().command else {
+        panic!("not a heartbeat")
+    };
+    let [(None, seen)] = &heartbeat.rooms[..] else { panic!("not the socket's room: {heartbeat:?}") };
+    assert!(seen.here);
 }
 
 #[test]
@@ -185,6 +290,8 @@ fn publish_with_a_bad_field_is_refused() {
             "timeout_ms: expected",
         );
     }
+    let both = pb::Publish { hold_ms: Some(5), expect: Some(4), ..publish() };
+    refused(Wire::Publish(both), BAD, "expect: expected nothing with hold_ms");
 }
 
 #[test]
