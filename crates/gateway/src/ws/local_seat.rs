@@ -58,7 +58,8 @@ impl LocalSeat {
             Ok(_) if !self.is_current() => Err(ticket),
             Ok((ok, subscription)) => {
                 let life = ok.life;
-                // In this order, so that the reply comes before the first message.
+                // In this order: behind the reply come messages of the new subscription only, which may be another life's.
+                conn.send(Outgoing::Unsubscribe(self.room.name.clone()));
                 ticket.answer(Ok(Reply::Join(ok)));
                 conn.send(Outgoing::Subscribe(Box::new(subscription)));
                 Ok(Some(life))
@@ -112,9 +113,6 @@ impl LocalSeat {
 }
 
 async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(JoinOk, Subscription), Error> {
-    if join.credit.is_some() {
-        return Err(failure::not_yet("credit"));
-    }
     let life = room.open(join.room.life).await?.life;
     let id = conn.next_subscription();
     let waiter = Waiter::new(id, conn.ready.clone());
@@ -138,5 +136,5 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
         unread: None,
     };
     let source = Source::Local(room.owned.clone());
-    Ok((ok, Subscription::new(id, subscriber, waiter, source, span)))
+    Ok((ok, Subscription::new(id, subscriber, waiter, source, span, join.credit)))
 }

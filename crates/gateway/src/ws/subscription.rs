@@ -1,7 +1,7 @@
 //! One subscription of a socket: a position in a room's log, and what stands there.
 //!
-//! What a client is to see lives here and is the same whoever owns the room: where it stands, where it ends. Where
-//! messages come from, and whether they may be handed out at the moment, its [`Source`] knows.
+//! What a client is to see lives here and is the same whoever owns the room: where it stands, where it ends, how far
+//! its credit reaches. Where messages come from, and whether they may be handed out at the moment, its [`Source`] knows.
 
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub(crate) struct Subscription {
     position: Offset,
     /// The last offset to send, if there is one.
     to: Option<Offset>,
+    /// The last offset that the client's credit reaches; `None`: it needs none.
+    limit: Option<Offset>,
 }
 
 /// What a subscription has for its client.
@@ -56,8 +58,10 @@ impl Subscription {
         waiter: Arc<Waiter>,
         source: Source,
         span: Span,
+        credit: Option<u64>,
     ) -> Self {
-        Self { id, subscriber, waiter, source, position: span.from, to: span.to }
+        let limit = credit.map(|credit| Offset((span.from.get() - 1).saturating_add(credit)));
+        Self { id, subscriber, waiter, source, position: span.from, to: span.to, limit }
     }
 
     /// The room.
@@ -79,10 +83,14 @@ impl Subscription {
         if self.source.standing() == Standing::Doubtful {
             return Ok(Turn::Suspended);
         }
-        self.waiter.taken();
         if self.to.is_some_and(|to| self.position > to) {
             return Ok(Turn::Ended);
         }
+        if self.limit.is_some_and(|limit| self.position > limit) {
+            // It stays on the list, so that no message wakes a client that may not have it.
+            return Ok(Turn::Wait);
+        }
+        self.waiter.taken();
         match self.subscriber.at(self.position) {
             Step::Wait => Ok(Turn::Wait),
             Step::Ended => Ok(Turn::Ended),
@@ -94,7 +102,7 @@ impl Subscription {
     /// Reads the log at the position, up to `kept_to`.
     async fn page(&mut self, edge: &Edge, codec: Codec, kept_to: Offset) -> Result<Turn, LogGap> {
         let wanted = self.position;
-        let to = self.to.map_or(kept_to, |to| to.min(kept_to));
+        let to = self.until(kept_to);
         let ask = PageAsk { life: self.subscriber.life(), from: wanted, to };
         match self.source.page(edge, ask).await.map_err(LogGap::Unreadable)? {
             Page::Here(frame) if frame.first() == wanted => Ok(Turn::Message(self.take(&frame, codec))),
@@ -107,7 +115,7 @@ impl Subscription {
     /// What of the frame is for this client. The position is in it, and moves on behind it.
     fn take(&mut self, frame: &FeedFrame, codec: Codec) -> Message {
         let (from, last) = (self.position, frame.last());
-        let to = self.to.map_or(last, |to| to.min(last));
+        let to = self.until(last);
         self.position = to.next();
         let room = self.subscriber.room();
         if from == frame.first() && to == last {
@@ -115,5 +123,10 @@ impl Subscription {
         } else {
             frame.part(codec, room, from, to)
         }
+    }
+
+    /// How far the client may be sent what reaches to `last`.
+    fn until(&self, last: Offset) -> Offset {
+        [self.to, self.limit].into_iter().flatten().fold(last, Offset::min)
     }
 }

@@ -45,7 +45,7 @@ fn table() -> Vec<(String, u64, &'static str)> {
         ),
         (r#"{"id": 7, "join": {"room": "a", "from": {"range": [5, 2]}}}"#.into(), 7, "bad_request"),
         (r#"{"id": 7, "join": {"room": "a", "from": "committed"}}"#.into(), 7, "bad_request"),
-        (r#"{"id": 7, "join": {"room": "a", "credit": 5}}"#.into(), 7, "bad_request"),
+        (r#"{"id": 7, "join": {"room": "a", "credit": -5}}"#.into(), 7, "bad_request"),
         (r#"{"id": 7, "join": {"room": "a", "life": "nonsense"}}"#.into(), 7, "bad_request"),
         (r#"{"id": 7, "history": {"room": "a"}}"#.into(), 7, "bad_request"),
         (r#"{"id": 7, "history": {"room": "a", "from": "latest"}}"#.into(), 7, "bad_request"),

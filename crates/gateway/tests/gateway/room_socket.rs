@@ -1,5 +1,7 @@
 //! A room socket on the node that owns its room.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::common::{one_node, uuid};
@@ -49,6 +51,28 @@ async fn join_from_every_start_gets_what_it_asked_for() {
     writer.publish(None, json!(6)).await;
     for (mut reader, offsets) in joined {
         assert_eq!(reader.offsets(offsets.len()).await, offsets);
+    }
+}
+
+/// Whether messages come out of the log or of the feed.
+#[tokio::test]
+async fn join_with_credit_gets_messages_as_far_as_it_reaches() {
+    let (_cluster, node) = one_node().await;
+    let mut writer = node.room("a").await;
+    for n in 1..=5 {
+        writer.publish(None, json!(n)).await;
+    }
+    let (mut none, mut some, mut more) = (node.room("a").await, node.room("a").await, node.room("a").await);
+    none.ok("join", json!({ "from": "beginning", "credit": 0 })).await;
+    some.ok("join", json!({ "from": "beginning", "credit": 3 })).await;
+    more.ok("join", json!({ "from": { "offset": 4 }, "credit": 4 })).await;
+    assert_eq!(some.offsets(3).await, [1, 2, 3]);
+    assert_eq!(more.offsets(2).await, [4, 5]);
+    let batch: Vec<_> = (6..=9).map(|n| json!({ "id": uuid(), "data": n })).collect();
+    writer.ok("publish", json!({ "messages": batch })).await;
+    assert_eq!(more.offsets(2).await, [6, 7]);
+    for socket in [&mut none, &mut some, &mut more] {
+        assert!(socket.is_quiet_for(Duration::from_millis(100)).await);
     }
 }
 
