@@ -52,7 +52,7 @@ pub use config::{ClientConfig, Route};
 pub use error::Error;
 pub use metrics::{Counts, Metrics};
 pub use model::{
-    ClusterMap, LocalCopy, NodeEntry, NodeState, ReplicaEntry, ReplicaLag, RoomInfo, ShardEntry,
+    ClusterMap, LocalCopy, NodeEntry, NodeLoad, NodeState, ReplicaEntry, ReplicaLag, RoomInfo, ShardEntry,
 };
 pub use publish::{PublishTicket, message};
 pub use rest::Client;

@@ -42,6 +42,25 @@ pub struct NodeEntry {
     /// Heard from within the last seconds, as the answering node sees it.
     #[serde(default)]
     pub alive: bool,
+    /// What it has to do, as it said last to the answering node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<NodeLoad>,
+}
+
+/// What a node has to do, on average over the last ten seconds or so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeLoad {
+    /// Messages stored a second, in rooms that it owns.
+    pub messages_per_s: u64,
+    /// Bytes of their payloads a second.
+    pub bytes_per_s: u64,
+    /// Messages handed to subscribers a second, each counted for each of them.
+    pub deliveries_per_s: u64,
+    /// Subscribers, now.
+    pub subscribers: u64,
+    /// Milliseconds since it said so.
+    pub age_ms: u64,
 }
 
 /// What a node is to its cluster.

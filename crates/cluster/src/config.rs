@@ -87,6 +87,8 @@ pub struct Tuning {
     pub join_timeout: Duration,
     /// Every other node is sent what this one knows of owners about once in this time.
     pub gossip_interval: Duration,
+    /// What a node said of its load is good for so long.
+    pub load_age_max: Duration,
     /// A node that was silent for so long is replaced: other nodes get its replicas, where there are enough.
     pub replace_after: Duration,
     /// Shards that are moving to or from a node at the same time.
@@ -127,6 +129,7 @@ impl Default for Tuning {
             answer_timeout: Duration::from_secs(5),
             join_timeout: Duration::from_secs(60),
             gossip_interval: Duration::from_secs(1),
+            load_age_max: Duration::from_secs(5),
             replace_after: Duration::from_secs(300),
             moves_per_node: 2,
             moves_max: 4,

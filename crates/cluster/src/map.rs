@@ -4,6 +4,7 @@ use roomkeeper_consensus::{Role, Status};
 use roomkeeper_types::{ClusterId, Epoch, NodeId, ReplicaId, ShardId};
 use serde::Serialize;
 
+use crate::load::NodeLoad;
 use crate::meta::{NodeRecord, NodeState, Plan, ShardRecord};
 use crate::node::Shared;
 
@@ -39,6 +40,9 @@ pub struct NodeEntry {
     pub votes: bool,
     /// Heard from within the last 3 s, as this node sees it.
     pub alive: bool,
+    /// What it has to do, as it said last; `None`: it never said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<NodeLoad>,
 }
 
 /// One shard.
@@ -94,13 +98,13 @@ impl Shared {
             state: record.state,
             votes: voters.iter().any(|voter| voter.node == node),
             alive,
+            load: self.loads.load(node),
         }
     }
 
     fn shard_entry(&self, shard: ShardId, record: &ShardRecord) -> ShardEntry {
         let known = self.table.known(shard);
-        // That this node leads is not enough to own.
-        let owner = known.owner.filter(|owner| *owner != self.identity.node || known.holds());
+        let owner = known.owner(self.identity.node);
         let status = self.shards.get(shard).map(|local| local.group.status());
         let status = status.filter(|status| status.role == Role::Leader);
         let replicas = record.replicas.iter().map(|member| ReplicaEntry {

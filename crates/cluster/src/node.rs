@@ -15,6 +15,7 @@ use crate::datadir::DataDir;
 use crate::events::{Events, Recorded};
 use crate::failover::Failover;
 use crate::identity::{Identity, StoredIdentity};
+use crate::load::Loads;
 use crate::map::ClusterMap;
 use crate::meta::NodeSpec;
 use crate::meta::client::Meta;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) shards: Shards,
     pub(crate) table: Table,
     pub(crate) announcer: Announcer,
+    pub(crate) loads: Loads,
     pub(crate) pings: Pings,
     pub(crate) failover: Failover,
     pub(crate) events: Events,

@@ -11,4 +11,19 @@ use roomkeeper_types::ShardId;
 pub trait Observer: Send + Sync + 'static {
     /// These effects of one run of entries are in the shard's rows. At least one.
     fn applied(&self, shard: ShardId, effects: Vec<Effect>);
+
+    /// Who listens to rooms on this node, by the shards that hold the rooms; shards that nobody ever listened to are
+    /// left out. Asked once a second. Must not block.
+    fn audiences(&self) -> Vec<(ShardId, Audience)> {
+        Vec::new()
+    }
+}
+
+/// Who listens to a shard's rooms on a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Audience {
+    /// Subscribers, now.
+    pub subscribers: u64,
+    /// Messages handed to them since the node started, each counted for each of them. Never falls.
+    pub deliveries: u64,
 }

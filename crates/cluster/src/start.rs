@@ -18,6 +18,7 @@ use crate::datadir::DataDir;
 use crate::error::StartError;
 use crate::failover::{Failover, pursue_suspects};
 use crate::identity::{FORMAT, FOUNDER, FOUNDER_META, Identity, StoredIdentity};
+use crate::load::{Loads, measure_load};
 use crate::meta::client::{Meta, MetaError};
 use crate::meta::{MetaCommand, MetaReply, MetaState};
 use crate::node::{Node, Shared};
@@ -97,6 +98,7 @@ async fn assemble(
         shards: Shards::new(identity.shards),
         table: Table::new(identity.shards),
         announcer: Announcer::default(),
+        loads: Loads::default(),
         pings: Pings::new(cluster, node, config.secret, config.tuning.rhythm()),
         failover: Failover::default(),
         births: tokio::sync::Notify::new(),
@@ -166,6 +168,7 @@ impl Shared {
         self.tasks.spawn_loop(pursue_suspects(self.clone()));
         self.tasks.spawn_loop(announce(self.clone()));
         self.tasks.spawn_loop(gossip(self.clone()));
+        self.tasks.spawn_loop(measure_load(self.clone()));
         // Opening a replica is not cut off half way.
         self.tasks.spawn(open_shards(self.clone()));
         Ok(())

@@ -9,6 +9,7 @@ use roomkeeper_types::NodeId;
 
 use super::{Answer, Fact, JoinRequest, Request};
 use crate::events::{Event, EventKind};
+use crate::load::Report;
 use crate::meta::client::MetaError;
 use crate::meta::{MetaCommand, MetaReply, MetaState};
 use crate::node::Shared;
@@ -109,6 +110,15 @@ impl Shared {
             }
             Request::Standings(standings) => {
                 self.quarantine.memory.remember(&standings);
+                Ok(Answer::Done)
+            }
+            Request::Load(report) => {
+                match Report::decode(&report) {
+                    Ok(report) => self.loads.learn(from, report),
+                    Err(error) => {
+                        tracing::debug!(%from, %error, "what a node says of its load is unreadable")
+                    }
+                }
                 Ok(Answer::Done)
             }
             Request::Recall { meta, replicas } => Ok(Answer::Recalled(self.recall(meta, &replicas))),

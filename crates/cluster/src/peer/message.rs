@@ -41,6 +41,8 @@ pub(crate) enum Request {
     Standings(Vec<(ReplicaId, Standing)>),
     /// What do you remember of these replicas of mine, of meta or else of shards?
     Recall { meta: bool, replicas: Vec<ReplicaId> },
+    /// So much have I to do: an encoded report, which has a version of its own.
+    Load(Bytes),
 }
 
 /// A node that wants in.
@@ -80,7 +82,8 @@ pub(crate) enum Answer {
     State(Bytes),
     /// To `Accuse`: of every group that this node has a replica of.
     Testimonies(Vec<(GroupId, Testimony)>),
-    /// To `TakeOver`: the replica campaigns. To `AmIIn`: as far as is known here. To `Standings`: they are remembered.
+    /// To `TakeOver`: the replica campaigns. To `AmIIn`: as far as is known here. To `Standings`: they are remembered. To `Load`: it is taken note of, if it
+    /// was readable.
     Done,
     /// To anything from a node that was removed from the cluster.
     Removed,

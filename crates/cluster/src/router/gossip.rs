@@ -1,10 +1,11 @@
-//! Digests: what every node knows reaches every other, whatever was missed.
+//! Digests: what every node knows reaches every other, whatever was missed. With them goes what a node has to do.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join;
 use futures::stream::FuturesUnordered;
 use roomkeeper_types::NodeId;
 
@@ -52,6 +53,19 @@ fn next_after(nodes: &[NodeId], last: NodeId) -> Option<NodeId> {
 }
 
 async fn exchange(shared: &Shared, node: NodeId) {
+    join(exchange_facts(shared, node), tell_load(shared, node)).await;
+}
+
+/// A message of its own: a node of an earlier version refuses it, and nothing else with it.
+async fn tell_load(shared: &Shared, node: NodeId) {
+    let Some(report) = shared.loads.report(shared.identity.node) else { return };
+    let request = Request::Load(report.encode()).encode();
+    if let Err(error) = shared.consensus.ask(node, request, DIGEST_TIMEOUT).await {
+        tracing::debug!(%node, %error, "this node's load was not told");
+    }
+}
+
+async fn exchange_facts(shared: &Shared, node: NodeId) {
     let digest = Request::Digest(shared.table.facts()).encode();
     match shared.consensus.ask(node, digest, DIGEST_TIMEOUT).await {
         Ok(answer) => match Answer::decode(&answer) {

@@ -106,6 +106,11 @@ impl Table {
         self.known_facts().filter(|fact| fact.epoch > epochs[fact.shard.0 as usize]).collect()
     }
 
+    /// The shards that have an owner now, as far as this node, `me`, knows.
+    pub(crate) fn owners(&self, me: NodeId) -> impl Iterator<Item = (ShardId, NodeId)> {
+        self.each().filter_map(move |(shard, cell)| Some((shard, cell.borrow().owner(me)?)))
+    }
+
     /// The first shard without a known owner, if there is one.
     pub(crate) fn first_unknown(&self) -> Option<ShardId> {
         self.each().find(|(_, cell)| cell.borrow().owner.is_none()).map(|(shard, _)| shard)
@@ -140,6 +145,11 @@ impl Known {
     /// Whether this node owns the shard just now.
     pub(crate) fn holds(&self) -> bool {
         self.held.as_ref().is_some_and(Ownership::is_current)
+    }
+
+    /// Who owns the shard now, as far as this node, `me`, knows. That it leads is not enough to own.
+    pub(crate) fn owner(&self, me: NodeId) -> Option<NodeId> {
+        self.owner.filter(|owner| *owner != me || self.holds())
     }
 
     /// Goes on to an epoch that is not lower. What this node held before is over.

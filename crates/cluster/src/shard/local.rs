@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::machine::ShardMachine;
 use super::stamps::Stamps;
 use super::watch_ownership;
+use crate::load::Traffic;
 use crate::meta::MetaState;
 use crate::node::Shared;
 use crate::placement::initialise_shards;
@@ -39,6 +40,7 @@ pub(crate) struct LocalShard {
     pub(crate) shard: ShardId,
     pub(crate) group: Group,
     pub(crate) stamps: Arc<Stamps>,
+    pub(crate) traffic: Arc<Traffic>,
     /// The replica is about to be removed: that it stops is no failure.
     pub(crate) leaving: CancellationToken,
 }
@@ -159,11 +161,14 @@ fn refuse(shared: &Arc<Shared>, shard: ShardId, error: OpenError) {
 
 async fn open(shared: Arc<Shared>, shard: ShardId, member: Member) {
     let stamps = Arc::<Stamps>::default();
-    let machine = ShardMachine::new(shard, shared.identity.shards, stamps.clone(), shared.observer.clone());
+    let traffic = Arc::<Traffic>::default();
+    let observer = shared.observer.clone();
+    let machine = ShardMachine::new(shard, shared.identity.shards, stamps.clone(), traffic.clone(), observer);
     let timing = shared.tuning.shard;
     match shared.consensus.open(GroupId::Shard(shard), member.replica, timing, machine).await {
         Ok(group) => {
-            let local = Arc::new(LocalShard { shard, group, stamps, leaving: CancellationToken::new() });
+            let local =
+                Arc::new(LocalShard { shard, group, stamps, traffic, leaving: CancellationToken::new() });
             shared.shards.put(local.clone());
             shared.tasks.spawn(watch_ownership(shared.clone(), local));
         }

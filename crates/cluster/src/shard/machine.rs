@@ -10,6 +10,7 @@ use roomkeeper_types::{LogPosition, ShardCount, ShardId, Timestamp};
 
 use super::stamps::Stamps;
 use crate::Observer;
+use crate::load::Traffic;
 
 /// Key of the shard's last stamp: a table byte that the room core does not use. Value: version u8 = 1, then
 /// milliseconds u64, big-endian.
@@ -30,6 +31,7 @@ pub(crate) struct ShardMachine {
     shard: ShardId,
     shards: ShardCount,
     stamps: Arc<Stamps>,
+    traffic: Arc<Traffic>,
     observer: Arc<dyn Observer>,
 }
 
@@ -38,9 +40,10 @@ impl ShardMachine {
         shard: ShardId,
         shards: ShardCount,
         stamps: Arc<Stamps>,
+        traffic: Arc<Traffic>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        Self { shard, shards, stamps, observer }
+        Self { shard, shards, stamps, traffic, observer }
     }
 
     /// Applies a run over any rows.
@@ -86,6 +89,7 @@ impl Machine for ShardMachine {
 
     fn apply(&mut self, store: &ReplicaStore, entries: &[Committed]) -> Result<Run, RowsError> {
         let Applied { writes, replies, effects, time } = self.run(store, entries)?;
+        self.traffic.applied(&effects);
         let (shard, stamps, observer) = (self.shard, self.stamps.clone(), self.observer.clone());
         let after = move || {
             if let Some(time) = time {
@@ -136,7 +140,7 @@ mod tests {
 
     fn machine() -> ShardMachine {
         let shards = ShardCount::new(1).unwrap();
-        ShardMachine::new(ShardId(0), shards, Arc::default(), Arc::new(Seen::default()))
+        ShardMachine::new(ShardId(0), shards, Arc::default(), Arc::default(), Arc::new(Seen::default()))
     }
 
     fn entry(index: u64, payload: Option<Bytes>) -> Committed {

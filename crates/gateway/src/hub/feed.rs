@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use roomkeeper_types::{LifeId, Offset, RoomName};
 
 use super::FeedFrame;
+use super::audience::Listeners;
 use super::wake::Waiter;
 
 /// Most frames a feed keeps.
@@ -27,6 +28,9 @@ pub(crate) struct Feed {
     pub(crate) life: LifeId,
     /// Whether it stands in the hub's list of feeds whose subscribers are to be woken.
     pub(super) dirty: AtomicBool,
+    /// Messages that nobody was woken for yet.
+    fresh: AtomicU64,
+    listeners: Arc<Listeners>,
     state: Mutex<State>,
     /// Under a lock of their own: the apply thread does not wait while many are woken.
     waiters: Mutex<HashMap<u64, Arc<Waiter>>>,
@@ -60,8 +64,16 @@ pub(crate) enum Step {
 }
 
 impl Feed {
-    pub(super) fn new(room: RoomName, life: LifeId) -> Self {
-        Self { room, life, dirty: AtomicBool::new(false), state: Mutex::default(), waiters: Mutex::default() }
+    pub(super) fn new(room: RoomName, life: LifeId, listeners: Arc<Listeners>) -> Self {
+        Self {
+            room,
+            life,
+            dirty: AtomicBool::new(false),
+            fresh: AtomicU64::new(0),
+            listeners,
+            state: Mutex::default(),
+            waiters: Mutex::default(),
+        }
     }
 
     /// What there is at `position`.
@@ -102,6 +114,8 @@ impl Feed {
             state.frames.clear();
             state.bytes = 0;
         }
+        let messages = frame.last().next().get().saturating_sub(frame.first().get());
+        self.fresh.fetch_add(messages, Ordering::Relaxed);
         state.bytes += frame.bytes();
         state.next = state.next.max(frame.last().next());
         state.frames.push_back(Kept { frame, at: Instant::now() });
@@ -123,17 +137,23 @@ impl Feed {
     }
 
     pub(super) fn wake_all(&self) {
-        self.waiters.lock().values().for_each(|waiter| waiter.wake());
+        let fresh = self.fresh.swap(0, Ordering::Relaxed);
+        let waiters = self.waiters.lock();
+        waiters.values().for_each(|waiter| waiter.wake());
+        self.listeners.delivered(fresh, waiters.len() as u64);
     }
 
     pub(super) fn register(&self, id: u64, waiter: Arc<Waiter>) {
         self.waiters.lock().insert(id, waiter);
+        self.listeners.came();
     }
 
     /// Whether nobody is left.
     pub(super) fn unregister(&self, id: u64) -> bool {
         let mut waiters = self.waiters.lock();
-        waiters.remove(&id);
+        if waiters.remove(&id).is_some() {
+            self.listeners.went();
+        }
         waiters.is_empty()
     }
 

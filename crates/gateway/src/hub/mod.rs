@@ -8,6 +8,7 @@
 //! A room that is deleted pushes nothing more to its subscribers; their further commands are answered
 //! `not_found` or `recreated`.
 
+mod audience;
 mod feed;
 mod frame;
 #[cfg(test)]
@@ -20,11 +21,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use roomkeeper_cluster::Observer;
+use roomkeeper_cluster::{Audience, Observer};
 use roomkeeper_room::{Effect, Item};
 use roomkeeper_types::{LifeId, Offset, RoomName, ShardId};
 use tokio::sync::Notify;
 
+use self::audience::Audiences;
 pub(crate) use feed::{Feed, Step};
 pub(crate) use frame::{FeedFrame, to_message, to_protocol};
 pub(crate) use wake::{Ready, SubscriptionId, Waiter};
@@ -47,6 +49,7 @@ pub struct Hub {
     /// Feeds whose subscribers are to be woken; each at most once.
     dirty: Mutex<Vec<Arc<Feed>>>,
     dirtied: Notify,
+    audiences: Audiences,
     subscribers: AtomicU64,
 }
 
@@ -80,7 +83,11 @@ impl Hub {
     ) -> Subscriber {
         let id = self.subscribers.fetch_add(1, Ordering::Relaxed);
         let mut feeds = self.stripe(life).lock();
-        let feed = feeds.entry(life).or_insert_with(|| Arc::new(Feed::new(room.clone(), life))).clone();
+        let feed = feeds.entry(life).or_insert_with(|| {
+            let listeners = self.audiences.of(life.shard);
+            Arc::new(Feed::new(room.clone(), life, listeners))
+        });
+        let feed = feed.clone();
         feed.register(id, waiter);
         drop(feeds);
         Subscriber { hub: self.clone(), feed, id }
@@ -146,6 +153,10 @@ impl Hub {
 }
 
 impl Observer for Hub {
+    fn audiences(&self) -> Vec<(ShardId, Audience)> {
+        self.audiences.all()
+    }
+
     fn applied(&self, _shard: ShardId, effects: Vec<Effect>) {
         // Each room's appends of this call go out together, however they are mixed with other rooms'.
         let mut runs: HashMap<LifeId, (Arc<Feed>, Vec<Item>)> = HashMap::new();

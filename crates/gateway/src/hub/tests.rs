@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use roomkeeper_cluster::Observer;
+use roomkeeper_cluster::{Audience, Observer};
 use roomkeeper_protocol::Codec;
 use roomkeeper_room::{Effect, Item, Payload, PayloadKind};
 use roomkeeper_types::{Epoch, LifeId, MessageId, Offset, RoomName, ShardId, Timestamp};
@@ -269,4 +269,21 @@ fn subscriber_that_registers_amid_appends_misses_nothing() {
         }
     }
     appender.join().unwrap();
+}
+
+#[test]
+fn audience_counts_listeners_and_what_they_are_handed() {
+    let hub = Hub::new();
+    assert_eq!(hub.audiences(), []);
+    let (first, ..) = subscribe(&hub);
+    let second = subscribe(&hub);
+    apply(&hub, vec![appended(LIFE, 1..=3, 10)]);
+    apply(&hub, vec![appended(LIFE, 4..=4, 10), appended(OTHER, 1..=9, 10)]);
+    hub.wake_dirty();
+    assert_eq!(hub.audiences(), [(LIFE.shard, Audience { subscribers: 2, deliveries: 8 })]);
+    drop(second);
+    apply(&hub, vec![appended(LIFE, 5..=5, 10)]);
+    hub.wake_dirty();
+    drop(first);
+    assert_eq!(hub.audiences(), [(LIFE.shard, Audience { subscribers: 0, deliveries: 9 })]);
 }

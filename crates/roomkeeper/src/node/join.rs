@@ -92,6 +92,7 @@ mod tests {
             state: NodeState::Active,
             votes: true,
             alive: true,
+            load: None,
         }
     }
 

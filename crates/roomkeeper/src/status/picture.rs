@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use roomkeeper_client::types::{ClusterId, Epoch, NodeId, ReplicaId, ShardId};
-use roomkeeper_client::{ClusterMap, ShardEntry};
+use roomkeeper_client::{ClusterMap, NodeLoad, ShardEntry};
 use serde::Serialize;
 
 use super::gather::View;
@@ -45,6 +45,9 @@ pub(crate) struct NodeState {
     pub(crate) replicas: usize,
     /// Entries that its replica that is the furthest behind lacks, as far as the owners tell.
     pub(crate) lag: Option<u64>,
+    /// What it has to do, by the newest that it told anybody who answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) load: Option<NodeLoad>,
 }
 
 /// One shard.
@@ -138,7 +141,8 @@ impl NodeState {
 
 fn judge_node(view: &View, maps: &[(NodeId, &ClusterMap)], shards: &[ShardState]) -> NodeState {
     let node = view.node.node;
-    let says_alive = |map: &ClusterMap| map.nodes.iter().any(|entry| entry.node == node && entry.alive);
+    let entry_of = |map: &ClusterMap| map.nodes.iter().find(|entry| entry.node == node).cloned();
+    let says_alive = |map: &ClusterMap| entry_of(map).is_some_and(|entry| entry.alive);
     NodeState {
         node,
         url: view.node.url.clone(),
@@ -158,6 +162,7 @@ fn judge_node(view: &View, maps: &[(NodeId, &ClusterMap)], shards: &[ShardState]
             .filter(|replica| replica.node == node)
             .filter_map(|replica| replica.lag)
             .max(),
+        load: maps.iter().filter_map(|(_, map)| entry_of(map)?.load).min_by_key(|load| load.age_ms),
     }
 }
 

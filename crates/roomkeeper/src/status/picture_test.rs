@@ -1,6 +1,6 @@
 //! Each situation an operator may look at, and what the picture says of it.
 
-use roomkeeper_client::{NodeEntry, ReplicaEntry};
+use roomkeeper_client::{NodeEntry, NodeLoad, ReplicaEntry};
 
 use super::*;
 
@@ -17,6 +17,7 @@ fn node(id: u32, alive: bool) -> NodeEntry {
         state: roomkeeper_client::NodeState::Active,
         votes: true,
         alive,
+        load: None,
     }
 }
 
@@ -161,6 +162,18 @@ fn node_that_drains_is_drained_when_it_holds_nothing_and_does_not_vote() {
         map.shards[0].replicas.pop();
     }
     assert_eq!(Picture::of(&[draining]).nodes[0].standing(), "drained");
+}
+
+#[test]
+fn load_of_a_node_is_the_newest_that_anybody_heard() {
+    let told = |age_ms| Some(NodeLoad { messages_per_s: age_ms + 1, age_ms, ..NodeLoad::default() });
+    let (mut one, mut two) = (map(ALL, Some(1), 4, EVEN), map(ALL, Some(1), 4, UNKNOWN));
+    (one.nodes[0].load, two.nodes[0].load) = (told(30), told(900));
+    (one.nodes[1].load, two.nodes[1].load) = (told(800), told(40));
+    one.nodes[2].load = told(700);
+    let picture = Picture::of(&[view(1, one), view(2, two), silent(3)]);
+    let newest = picture.nodes.iter().map(|node| node.load.map(|load| load.messages_per_s));
+    assert_eq!(newest.collect::<Vec<_>>(), [Some(31), Some(41), Some(701)]);
 }
 
 #[test]

@@ -8,7 +8,9 @@ pub(super) fn show(picture: &Picture, all_shards: bool) {
     if let Some(cluster) = picture.cluster {
         println!("cluster {cluster}");
     }
-    let mut nodes = print::table(["NODE", "URL", "ZONE", ">OWNS", ">REPLICAS", "STATE"]);
+    let mut nodes =
+        print::table(["NODE", "URL", "ZONE", ">OWNS", ">REPLICAS", ">MSG/S", ">OUT/S", ">SUBS", "STATE"]);
+    let figure = |figure: Option<u64>| figure.map_or("-".to_owned(), print::number);
     for node in &picture.nodes {
         nodes.add_row([
             node.node.to_string(),
@@ -16,6 +18,9 @@ pub(super) fn show(picture: &Picture, all_shards: bool) {
             node.zone.clone().unwrap_or_else(|| "-".to_owned()),
             node.owned.to_string(),
             node.replicas.to_string(),
+            figure(node.load.map(|load| load.messages_per_s)),
+            figure(node.load.map(|load| load.deliveries_per_s)),
+            figure(node.load.map(|load| load.subscribers)),
             state(node),
         ]);
     }

@@ -329,6 +329,7 @@ impl Host for FakeNode {
             state: NodeState::Active,
             votes: true,
             alive: true,
+            load: None,
         };
         let shard = |shard| {
             let (owner, epoch) = self.cluster.owner(shard);
