@@ -11,27 +11,47 @@ use crate::{Action, Actions, Scope};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     user: UserId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scopes: Option<Arc<[Scope]>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Reach,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     expires: Option<Timestamp>,
 }
 
-/// Names that begin so are all that an identity may see something of; see [`Identity::prefixes`].
-const EVERY_NAME: &str = "";
+/// Which rooms, by what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reach {
+    /// Its user's own, and others as these say.
+    Scopes(Arc<[Scope]>),
+    /// All but other users' own.
+    Shared,
+    /// All.
+    Everything,
+}
 
 impl Identity {
     /// A user who may do what these scopes say, until `expires` at most.
     #[must_use]
     pub fn new(user: UserId, scopes: Vec<Scope>, expires: Option<Timestamp>) -> Self {
-        Self { user, scopes: Some(scopes.into()), expires }
+        Self { user, reach: Reach::Scopes(scopes.into()), expires }
     }
 
     /// A user who is taken at its word, where nobody is asked for a token: it may use all rooms but other users'
     /// own.
     #[must_use]
     pub fn at_its_word(user: UserId) -> Self {
-        Self { user, scopes: None, expires: None }
+        Self { user, reach: Reach::Shared, expires: None }
+    }
+
+    /// A node of the cluster, for several of its clients at once: it has looked at what each of them may.
+    #[must_use]
+    pub fn of_node(name: UserId) -> Self {
+        Self { user: name, reach: Reach::Everything, expires: None }
+    }
+
+    /// The same without an end: somebody else watches it.
+    #[must_use]
+    pub fn without_end(self) -> Self {
+        Self { expires: None, ..self }
     }
 
     /// The user.
@@ -69,19 +89,22 @@ impl Identity {
     /// All that may be done with the room.
     #[must_use]
     pub fn actions(&self, room: &RoomName) -> Actions {
-        if let Some(owner) = room.user() {
-            return if owner == self.user.as_str() { Actions::ALL } else { Actions::NONE };
+        match (&self.reach, room.user()) {
+            (Reach::Everything, _) | (Reach::Shared, None) => Actions::ALL,
+            (_, Some(owner)) if owner == self.user.as_str() => Actions::ALL,
+            (_, Some(_)) => Actions::NONE,
+            (Reach::Scopes(scopes), None) => {
+                let granting = scopes.iter().filter(|scope| scope.rooms.matches(room));
+                granting.fold(Actions::NONE, |granted, scope| granted.and(scope.actions))
+            }
         }
-        let Some(scopes) = &self.scopes else { return Actions::ALL };
-        let granting = scopes.iter().filter(|scope| scope.rooms.matches(room));
-        granting.fold(Actions::NONE, |granted, scope| granted.and(scope.actions))
     }
 
     /// What the names of all rooms begin with that it may see, in the order of names and none of them within
     /// another: a list of rooms need not look at any others.
     #[must_use]
     pub fn prefixes(&self) -> Vec<String> {
-        let Some(scopes) = &self.scopes else { return vec![EVERY_NAME.to_owned()] };
+        let Reach::Scopes(scopes) = &self.reach else { return vec![String::new()] };
         let seeing = scopes
             .iter()
             .filter(|scope| scope.actions.has(Action::Subscribe) || scope.actions.has(Action::History));
@@ -156,6 +179,12 @@ mod tests {
     }
 
     #[test]
+    fn identity_of_a_node_reaches_every_room() {
+        let node = Identity::of_node("node 1".parse().unwrap());
+        assert!(node.allows(Action::Subscribe, &room("~bob:notes")) && node.sees(&room("chat")));
+    }
+
+    #[test]
     fn identity_expires_at_that_very_moment() {
         let until = |expires| Identity::new("ann".parse().unwrap(), Vec::new(), expires);
         assert!(!until(Some(Timestamp(10))).is_expired(Timestamp(9)));
@@ -183,7 +212,8 @@ mod tests {
             vec![scope("chat.*", &[Action::Publish])],
             Some(Timestamp(7)),
         );
-        for identity in [by_token, Identity::at_its_word("\u{e4}".parse().unwrap())] {
+        let node = Identity::of_node("node 1".parse().unwrap());
+        for identity in [by_token, Identity::at_its_word("\u{e4}".parse().unwrap()), node] {
             let json = serde_json::to_string(&identity).unwrap();
             assert_eq!(serde_json::from_str::<Identity>(&json).unwrap(), identity, "{json}");
         }

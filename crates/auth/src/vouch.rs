@@ -22,7 +22,8 @@ const AGE_MS_MAX: u64 = 60_000;
 const BYTES_MAX: usize = 16 << 10;
 
 /// In whose name a node relays a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Behalf {
     /// A client, who proves itself to the owner: its own token goes with the request, or follows.
     Client,
@@ -57,8 +58,7 @@ struct Voucher {
     at: u64,
     /// Which request.
     req: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    who: Option<Identity>,
+    who: Behalf,
 }
 
 /// Makes and checks a node's word for what it relays.
@@ -97,11 +97,8 @@ impl Vouching {
         behalf: &Behalf,
         now: Timestamp,
     ) -> Result<String, KeyError> {
-        let who = match behalf {
-            Behalf::Client => None,
-            Behalf::Of(identity) => Some(identity.clone()),
-        };
-        let voucher = Voucher { iss: from.0, aud: to.0, at: now.millis(), req: request.to_owned(), who };
+        let (req, who) = (request.to_owned(), behalf.clone());
+        let voucher = Voucher { iss: from.0, aud: to.0, at: now.millis(), req, who };
         self.signing.seal(None, KIND, &voucher)
     }
 
@@ -130,8 +127,7 @@ impl Vouching {
         if voucher.at.abs_diff(now.millis()) > AGE_MS_MAX {
             return Err(UnknownVoucher::OtherTime);
         }
-        let behalf = voucher.who.map_or(Behalf::Client, Behalf::Of);
-        Ok((NodeId(voucher.iss), behalf))
+        Ok((NodeId(voucher.iss), voucher.who))
     }
 }
 
@@ -186,7 +182,7 @@ mod tests {
             assert_eq!(unsigned(text), Unverified::NoJwt, "{text}");
         }
         // Nor is a token that is signed with the secret itself.
-        let voucher = Voucher { iss: 1, aud: 2, at: now.millis(), req: REQUEST.into(), who: None };
+        let voucher = Voucher { iss: 1, aud: 2, at: now.millis(), req: REQUEST.into(), who: Behalf::Client };
         let secret = SigningKey::of_secret(b"the secret").unwrap();
         assert_eq!(unsigned(&secret.seal(None, KIND, &voucher).unwrap()), Unverified::Signature);
         assert_eq!(unsigned(&nodes().signing.seal(None, "JWT", &voucher).unwrap()), Unverified::Kind);
