@@ -56,6 +56,7 @@ pub(super) fn read_items(
 }
 
 /// `None`: neither of the two, which a later version may have good reason for.
+#[inline]
 pub(super) fn read_data(
     data: Option<&RawValue>,
     data_b64: Option<&str>,

@@ -8,6 +8,7 @@ mod client_write;
 mod envelope;
 mod fields;
 mod items;
+mod push_read;
 mod reply_read;
 mod server_read;
 mod server_write;

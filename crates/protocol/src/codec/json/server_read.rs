@@ -151,6 +151,7 @@ fn read_message([id, data, data_b64, sent]: [Field<'_>; 4], frame: &Bytes) -> Re
     Ok(NewMessage { id, data: read_data(data, data_b64, frame)?, sent: sent.number()?.map(Timestamp) })
 }
 
+#[inline]
 fn read_data(data: Field<'_>, data_b64: Field<'_>, frame: &Bytes) -> Result<Data, Error> {
     match (data.verbatim(), data_b64.text()?) {
         // The text lies within the frame, so that this shares the frame's bytes.

@@ -97,6 +97,7 @@ fn read_message(message: pb::NewMessage) -> Result<NewMessage, Error> {
     Ok(NewMessage { id, data: read_data(message.data)?, sent: message.sent.map(Timestamp) })
 }
 
+#[inline]
 fn read_data(data: Option<pb::Data>) -> Result<Data, Error> {
     match data.and_then(|data| data.data) {
         Some(pb::data::Data::Json(text)) => Data::json(text),

@@ -60,6 +60,7 @@ pub(super) fn write_items(items: &[Item]) -> Vec<pb::Item> {
 }
 
 /// A server's data, taken at its word. `None`: none that this version knows.
+#[inline]
 pub(super) fn read_data(data: Option<pb::Data>) -> Option<Data> {
     match data?.data? {
         pb::data::Data::Json(text) => Some(Data::Json(text)),
