@@ -169,6 +169,7 @@ mod tests {
     use roomkeeper_types::ShardId;
 
     use super::*;
+    use crate::DueKind;
 
     fn any_life() -> impl Strategy<Value = LifeId> {
         // Small numbers meet each other often, large ones reach the upper bytes.
@@ -180,7 +181,38 @@ mod tests {
         })
     }
 
+    fn any_due() -> impl Strategy<Value = Due> {
+        let what = prop_oneof![
+            (0..3_u64, any::<u32>()).prop_map(|(index, ordinal)| DueKind::Hold(HoldId { index, ordinal })),
+            any::<[u8; 16]>().prop_map(|id| DueKind::Id(MessageId(id))),
+            Just(DueKind::Age),
+        ];
+        let time = prop_oneof![0..3_u64, any::<u64>(), Just(u64::MAX)].prop_map(Timestamp);
+        (time, any_life(), what).prop_map(|(time, life, what)| Due { time, life, what })
+    }
+
     proptest! {
+        #[test]
+        fn dues_sort_as_their_parts_and_read_back(a in any_due(), b in any_due(), until in any_due()) {
+            let (key, other) = (due(&a), due(&b));
+            prop_assert_eq!(key.cmp(&other), a.cmp(&b));
+            prop_assert_eq!(read_due_key(&key).unwrap(), a);
+            let (from, to) = due_range(until.time);
+            prop_assert_eq!(from <= key && key < to, a.time <= until.time);
+        }
+
+        #[test]
+        fn holds_and_cursors_sort_as_their_parts(
+            a in (any_life(), any::<u64>(), any::<u32>(), "[a-c]{1,3}"),
+            b in (any_life(), any::<u64>(), any::<u32>(), "[a-c]{1,3}"),
+        ) {
+            let id = |index, ordinal| HoldId { index, ordinal };
+            let holds = (id(a.1, a.2), id(b.1, b.2));
+            prop_assert_eq!(hold(a.0, holds.0).cmp(&hold(b.0, holds.1)), (a.0, holds.0).cmp(&(b.0, holds.1)));
+            let key = |life, name: &str| cursor(life, &name.parse().unwrap());
+            prop_assert_eq!(key(a.0, &a.3).cmp(&key(b.0, &b.3)), (a.0, &a.3).cmp(&(b.0, &b.3)));
+        }
+
         #[test]
         fn keys_sort_as_their_parts(
             a in (any_life(), any::<u64>(), any::<[u8; 16]>()),
@@ -211,6 +243,12 @@ mod tests {
             let (from, to) = life_range(ID_TABLE, a);
             let key = id(b, MessageId(uuid));
             prop_assert_eq!(from[..] <= key[..] && key[..] < to[..], a == b);
+            let (from, to) = life_range(HOLD_TABLE, a);
+            let key = hold(b, HoldId { index: offset, ordinal: 1 });
+            prop_assert_eq!(from[..] <= key[..] && key[..] < to[..], a == b);
+            let (from, to) = life_range(CURSOR_TABLE, a);
+            let key = cursor(b, &"phone".parse().unwrap());
+            prop_assert_eq!(from <= key && key < to, a == b);
         }
     }
 

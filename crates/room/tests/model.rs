@@ -7,12 +7,13 @@ mod plain;
 mod random;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use roomkeeper_room::{
-    Applier, Batch, Command, Effect, MemRows, Outcome, RoomHash, Rows, RowsError, Write, read,
+    Applier, Batch, Command, Effect, MemRows, Outcome, RoomHash, Rows, RowsError, Write, keys, read,
 };
-use roomkeeper_types::{LogPosition, Offset, ShardCount, ShardId};
+use roomkeeper_types::{LogPosition, Offset, Timestamp};
 
-use plain::Model;
+use plain::{Held, Model, SHARD, shards};
 use random::{any_log, cut};
 
 /// What applying a log comes to.
@@ -37,7 +38,7 @@ fn apply(runs: &[&[(LogPosition, Batch)]]) -> Applied {
 type RunResult = Result<(Vec<Vec<Outcome>>, Vec<Write>), RowsError>;
 
 fn apply_run<R: Rows>(rows: &R, run: &[(LogPosition, Batch)], effects: &mut Vec<Effect>) -> RunResult {
-    let mut applier = Applier::new(rows, ShardId(0), ShardCount::new(1).unwrap());
+    let mut applier = Applier::new(rows, SHARD, shards());
     let outcomes = run.iter().map(|(at, batch)| applier.apply(*at, batch.clone(), effects));
     let outcomes = outcomes.collect::<Result<_, _>>()?;
     Ok((outcomes, applier.into_writes()))
@@ -59,22 +60,27 @@ proptest! {
         for (info, (name, room)) in rooms.into_iter().zip(&model.rooms) {
             prop_assert_eq!(Some(info.clone()), read::room(&applied.rows, name).unwrap());
             prop_assert_eq!((&info.room, info.life, info.created), (name, room.life, room.created));
-            prop_assert_eq!((info.first, info.next), (Offset(1), room.next()));
-            prop_assert_eq!(info.messages, room.log.len() as u64);
-            prop_assert_eq!(info.bytes, room.log.iter().map(|item| item.payload.bytes.len() as u64).sum::<u64>());
+            prop_assert_eq!((info.first, info.next), (room.first(), room.next()));
+            prop_assert_eq!((info.messages, info.bytes), (room.kept().len() as u64, room.bytes()));
+            prop_assert_eq!(info.options, room.options);
             prop_assert_eq!(info.hash, room.log.iter().fold(RoomHash::default(), RoomHash::append));
             let all = read::history(&applied.rows, info.life, Offset(1), Offset::MAX, usize::MAX, usize::MAX);
-            prop_assert_eq!(&all.unwrap(), &room.log);
+            prop_assert_eq!(&all.unwrap(), room.kept());
+            for consumer in ["phone", "laptop"].map(|name| name.parse().unwrap()) {
+                let cursor = read::cursor(&applied.rows, info.life, &consumer).unwrap();
+                prop_assert_eq!(cursor, room.cursors.get(&consumer).copied());
+            }
+            let holds = read::holds(&applied.rows, info.life, usize::MAX).unwrap();
+            let holds: Vec<_> = holds.into_iter().map(|hold| (hold.items, hold.expires)).collect();
+            prop_assert_eq!(holds, room.holds.values().map(Held::seen).collect::<Vec<_>>());
         }
-    }
-
-    /// Nothing of a deleted life is left, and nothing but what the rooms are made of.
-    #[test]
-    fn log_applied_leaves_no_row_beside_its_rooms(log in any_log()) {
-        let applied = apply(&[&log]);
-        let rooms = read::rooms(&applied.rows, "", None, usize::MAX).unwrap();
-        let rows: u64 = rooms.iter().map(|room| 2 + 2 * room.messages).sum();
-        prop_assert_eq!(applied.rows.iter().count() as u64, rows);
+        for name in ["a", "ab", "aa"].map(|name| name.parse().unwrap()) {
+            prop_assert_eq!(read::forward(&applied.rows, &name).unwrap(), model.forwards.get(&name).copied());
+        }
+        let dues = read::due(&applied.rows, Timestamp(u64::MAX), usize::MAX).unwrap();
+        prop_assert!(dues.iter().eq(&model.dues), "{:?} is due, not {:?}", dues, model.dues);
+        // Nothing of a deleted life is left but dues, and nothing but what the rooms are made of.
+        prop_assert_eq!(applied.rows.iter().count(), model.row_count());
     }
 
     #[test]
@@ -106,16 +112,19 @@ proptest! {
         }
     }
 
-    /// Equal logs, equal hashes; and whatever differs in the logs of one name, its hashes differ too.
+    /// Equal logs, equal hashes, trimmed or not; and whatever differs in two logs, their hashes differ too.
     #[test]
     fn rooms_have_equal_hashes_when_their_logs_are_equal_only(one in any_log(), other in any_log()) {
-        let (one, other) = (apply(&[&one]).rows, apply(&[&other]).rows);
-        let log_of = |rows: &MemRows, room: &read::RoomInfo| {
-            read::history(rows, room.life, Offset(1), Offset::MAX, usize::MAX, usize::MAX).unwrap()
+        let rooms_of = |log: &[(LogPosition, Batch)]| {
+            let mut model = Model::default();
+            log.iter().for_each(|(at, batch)| drop(model.apply(*at, batch, &mut vec![])));
+            let rows = apply(&[log]).rows;
+            let hash = |name| read::room(&rows, name).unwrap().unwrap().hash;
+            model.rooms.iter().map(|(name, room)| (hash(name), room.log.clone())).collect::<Vec<_>>()
         };
-        for a in read::rooms(&one, "", None, usize::MAX).unwrap() {
-            for b in read::rooms(&other, "", None, usize::MAX).unwrap() {
-                prop_assert_eq!(a.hash == b.hash, log_of(&one, &a) == log_of(&other, &b));
+        for (a, log) in rooms_of(&one) {
+            for (b, other) in rooms_of(&other) {
+                prop_assert_eq!(a == b, log == other);
             }
         }
     }
@@ -136,6 +145,39 @@ proptest! {
             prop_assert_ne!(hash, hash.append(&item));
         }
     }
+}
+
+/// The logs come to every outcome and effect there is, and to most refusals: else they would show little.
+#[test]
+fn logs_come_to_everything() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut seen = std::collections::BTreeMap::<String, u32>::new();
+    for _ in 0..300 {
+        let log = any_log().new_tree(&mut runner).unwrap().current();
+        let applied = apply(&[&log]);
+        let outcomes = applied.outcomes.iter().flatten().map(|outcome| match outcome {
+            Outcome::Refused(refusal) => format!("No::{}", name_of(refusal)),
+            Outcome::Held { duplicate: true, .. } => String::from("HeldBefore"),
+            Outcome::Published { duplicates, .. } if duplicates[0] => String::from("PublishedBefore"),
+            outcome => name_of(outcome),
+        });
+        let effects = applied.effects.iter().map(|effect| format!("Effect::{}", name_of(effect)));
+        outcomes.chain(effects).for_each(|name| *seen.entry(name).or_default() += 1);
+    }
+    let rare: Vec<_> =
+        EVERYTHING.split_whitespace().filter(|name| seen.get(*name).is_none_or(|count| *count < 5)).collect();
+    assert!(rare.is_empty(), "{rare:?} are rare in {seen:?}");
+}
+
+const EVERYTHING: &str = "
+    Created Deleted Published PublishedBefore Held HeldBefore Confirmed RolledBack Committed Forwarded Swept
+    Effect::Appended Effect::Deleted Effect::Held Effect::RolledBack Effect::Trimmed
+    No::NotFound No::AlreadyExists No::Recreated No::Expected No::IdReused No::PartlyKnown No::WrongShard
+    No::UnknownId No::NotOneHold No::NotSender No::TooLate No::Gone No::Held No::BeyondHead No::Malformed";
+
+/// What a value's enum calls it.
+fn name_of(value: &impl std::fmt::Debug) -> String {
+    format!("{value:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 /// Counts reads, and fails one of them.
@@ -166,15 +208,22 @@ fn watched(rows: &MemRows, fails: Option<usize>) -> Watched<'_> {
 
 proptest! {
     #[test]
-    fn run_reads_twice_per_room_and_once_per_message_at_most(log in any_log(), half in any::<u64>()) {
+    fn run_reads_so_often_per_room_message_and_due_at_most(log in any_log(), half in any::<u64>()) {
         let (before, run) = log.split_at(half as usize % (log.len() + 1));
         let rows = apply(&[before]).rows;
         let watched = watched(&rows, None);
-        apply_run(&watched, run, &mut vec![]).unwrap();
+        let (_, writes) = apply_run(&watched, run, &mut vec![]).unwrap();
         let commands = || run.iter().flat_map(|(_, batch)| &batch.commands);
         let rooms: std::collections::BTreeSet<_> = commands().filter_map(Command::room).collect();
-        let messages: usize = commands().map(random::messages).sum();
-        prop_assert!(watched.reads.get() <= 2 * rooms.len() + messages);
+        let ids: usize = commands().map(random::ids).sum();
+        let cursors = commands().filter(|command| matches!(command, Command::Commit(_))).count();
+        let trimmed = |write: &&Write| matches!(write, Write::Delete(key) if key[0] == keys::MESSAGE_TABLE);
+        let trimmed = writes.iter().filter(trimmed).count();
+        let due = |command: &Command| if let Command::Sweep(dues) = command { dues.len() } else { 0 };
+        let dues: usize = commands().map(due).sum();
+        // An id may bring its hold along. A due brings its room, by its life and by its name, and one row more,
+        // or two.
+        prop_assert!(watched.reads.get() <= 2 * rooms.len() + 2 * ids + cursors + trimmed + 6 * dues);
     }
 
     /// Every read of a run failed in turn: none is taken for "nothing there".
@@ -213,7 +262,7 @@ proptest! {
 fn writes_of_a_failed_run_are_refused() {
     let rows = MemRows::default();
     let rows = watched(&rows, Some(0));
-    let mut applier = Applier::new(&rows, ShardId(0), ShardCount::new(1).unwrap());
+    let mut applier = Applier::new(&rows, SHARD, shards());
     let command = Command::Delete(roomkeeper_room::Delete { room: "a".parse().unwrap(), life: None });
     let batch = Batch { time: roomkeeper_types::Timestamp(1), commands: vec![command] };
     assert!(applier.apply(LogPosition::default(), batch, &mut vec![]).is_err());

@@ -1,28 +1,45 @@
-//! Rooms as plain lists: what the applier should do, told again in the simplest way.
+//! A shard as plain lists: what the applier should do, told again in the simplest way.
 
-use std::collections::BTreeMap;
+mod room;
 
-use roomkeeper_room::{Batch, Command, Effect, Item, Outcome, Publish, Refusal};
-use roomkeeper_types::{LifeId, LogPosition, Offset, RoomName, ShardId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// One room: its life and its log.
-#[derive(Clone)]
-pub(crate) struct Room {
-    pub(crate) life: LifeId,
-    pub(crate) created: Timestamp,
-    pub(crate) log: Vec<Item>,
+use roomkeeper_room::{
+    Batch, Command, Commit, Due, DueKind, Effect, Forward, HoldId, Outcome, Publish, Refusal,
+};
+use roomkeeper_types::{Epoch, LifeId, LogPosition, Offset, RoomName, ShardCount, ShardId, Timestamp};
+
+use room::{Decided, malformed};
+pub(crate) use room::{Held, Room};
+
+/// The shard of the model, to which `a` and `ab` hash; `aa` hashes to the other one.
+pub(crate) const SHARD: ShardId = ShardId(1);
+
+pub(crate) fn shards() -> ShardCount {
+    ShardCount::new(2).unwrap()
 }
 
-impl Room {
-    pub(crate) fn next(&self) -> Offset {
-        Offset(self.log.len() as u64 + 1)
-    }
-}
-
-/// A shard's rooms. Every name belongs to it.
+/// A shard's rooms, the names that it gave away, and what is due.
 #[derive(Clone, Default)]
 pub(crate) struct Model {
     pub(crate) rooms: BTreeMap<RoomName, Room>,
+    pub(crate) forwards: BTreeMap<RoomName, ShardId>,
+    pub(crate) dues: BTreeSet<Due>,
+}
+
+/// What a command comes with.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) epoch: Epoch,
+    pub(crate) now: Timestamp,
+    /// Of a room or hold that it makes.
+    pub(crate) fresh: LifeId,
+}
+
+impl Moment {
+    pub(crate) fn hold(self) -> HoldId {
+        HoldId { index: self.fresh.index, ordinal: self.fresh.ordinal }
+    }
 }
 
 impl Model {
@@ -32,125 +49,163 @@ impl Model {
         batch: &Batch,
         effects: &mut Vec<Effect>,
     ) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        for (ordinal, command) in (0..).zip(&batch.commands) {
-            let fresh = LifeId { shard: ShardId(0), index: at.index.get(), ordinal };
-            let outcome = self.decide(at, batch.time, fresh, command);
-            match (&outcome, command) {
-                (Outcome::Deleted { life }, _) => {
-                    effects.push(Effect::Deleted { room: command.room().unwrap().clone(), life: *life });
-                }
-                (Outcome::Published { life, offsets, duplicates, .. }, _) if !duplicates[0] => {
-                    let log = &self.rooms[command.room().unwrap()].log;
-                    let items = log[log.len() - offsets.len()..].into();
-                    effects.push(Effect::Appended {
-                        room: command.room().unwrap().clone(),
-                        life: *life,
-                        items,
-                    });
-                }
-                _ => {}
-            }
-            outcomes.push(outcome);
-        }
-        outcomes
-    }
-
-    fn decide(&mut self, at: LogPosition, time: Timestamp, fresh: LifeId, command: &Command) -> Outcome {
-        let room = self.rooms.get(command.room().unwrap());
-        let new = Room { life: fresh, created: time, log: Vec::new() };
-        match (command, room) {
-            (Command::Create(create), Some(_)) if create.exclusive => {
-                Outcome::Refused(Refusal::AlreadyExists)
-            }
-            (Command::Create(_), Some(room)) => Outcome::Created { life: room.life, existed: true },
-            (Command::Create(create), None) => {
-                self.rooms.insert(create.room.clone(), new);
-                Outcome::Created { life: fresh, existed: false }
-            }
-            (Command::Delete(_), None) => Outcome::Refused(Refusal::NotFound),
-            (Command::Delete(delete), Some(room)) => {
-                let now = room.life;
-                if delete.life.is_some_and(|life| life != now) {
-                    return Outcome::Refused(Refusal::Recreated { now });
-                }
-                self.rooms.remove(&delete.room);
-                Outcome::Deleted { life: now }
-            }
-            (Command::Publish(publish), None) if publish.messages.is_empty() => malformed(publish),
-            (Command::Publish(publish), None) if publish.life.is_some() || !publish.create => {
-                if has_twins(publish) { malformed(publish) } else { Outcome::Refused(Refusal::NotFound) }
-            }
-            (Command::Publish(publish), room) => {
-                let mut room = room.cloned().unwrap_or(new);
-                let outcome = publish_to(&mut room, at, time, publish);
-                if !matches!(outcome, Outcome::Refused(_)) {
-                    self.rooms.insert(publish.room.clone(), room);
-                }
-                outcome
-            }
-            _ => unreachable!("not in these logs yet"),
-        }
-    }
-}
-
-fn publish_to(room: &mut Room, at: LogPosition, time: Timestamp, publish: &Publish) -> Outcome {
-    if publish.messages.is_empty() || has_twins(publish) {
-        return malformed(publish);
-    }
-    if publish.life.is_some_and(|life| life != room.life) {
-        return Outcome::Refused(Refusal::Recreated { now: room.life });
-    }
-    let known: Vec<Option<&Item>> =
-        publish.messages.iter().map(|new| room.log.iter().find(|item| item.id == new.id)).collect();
-    for (new, known) in publish.messages.iter().zip(&known) {
-        if known.is_some_and(|item| item.from != publish.from || item.payload != new.payload) {
-            return Outcome::Refused(Refusal::IdReused(new.id));
-        }
-    }
-    if known.iter().any(Option::is_some) {
-        if let Some(unknown) = known.iter().position(Option::is_none) {
-            return Outcome::Refused(Refusal::PartlyKnown(publish.messages[unknown].id));
-        }
-        let known: Vec<&Item> = known.into_iter().flatten().collect();
-        return Outcome::Published {
-            life: room.life,
-            epoch: known.iter().map(|item| item.epoch).max().unwrap(),
-            offsets: known.iter().map(|item| item.offset).collect(),
-            duplicates: vec![true; known.len()],
+        let command = |(ordinal, command)| {
+            let fresh = LifeId { shard: SHARD, index: at.index.get(), ordinal };
+            let moment = Moment { epoch: at.epoch, now: batch.time, fresh };
+            self.decide(moment, command, effects).unwrap_or_else(Outcome::Refused)
         };
+        (0..).zip(&batch.commands).map(command).collect()
     }
-    let next = room.next();
-    if let Some(expected) = publish.expect.filter(|expected| *expected != next) {
-        return Outcome::Refused(Refusal::Expected { expected, next });
-    }
-    let mut offsets = Vec::new();
-    for new in &publish.messages {
-        offsets.push(room.next());
-        room.log.push(Item {
-            offset: room.next(),
-            epoch: at.epoch,
-            id: new.id,
-            from: publish.from.clone(),
-            time,
-            sent: new.sent,
-            payload: new.payload.clone(),
-        });
-    }
-    let duplicates = vec![false; offsets.len()];
-    Outcome::Published { life: room.life, epoch: at.epoch, offsets, duplicates }
-}
 
-fn has_twins(publish: &Publish) -> bool {
-    let ids: Vec<_> = publish.messages.iter().map(|new| new.id).collect();
-    ids.iter().enumerate().any(|(index, id)| ids[..index].contains(id))
-}
+    /// Every row that there should be, but for the rooms' own.
+    pub(crate) fn row_count(&self) -> usize {
+        let rooms = self.rooms.values().map(Room::row_count).sum::<usize>();
+        self.forwards.len() + self.dues.len() + rooms
+    }
 
-fn malformed(publish: &Publish) -> Outcome {
-    let reason = if publish.messages.is_empty() {
-        "a publish has at least one message"
-    } else {
-        "a message id stands twice in the publish"
-    };
-    Outcome::Refused(Refusal::Malformed(reason))
+    fn decide(&mut self, moment: Moment, command: &Command, effects: &mut Vec<Effect>) -> Decided {
+        match command {
+            Command::Create(create) => {
+                self.check_name(&create.room, create.placed)?;
+                if let Some(room) = self.rooms.get(&create.room) {
+                    let existed = Outcome::Created { life: room.life, existed: true };
+                    return if create.exclusive { Err(Refusal::AlreadyExists) } else { Ok(existed) };
+                }
+                let room = Room::new(&create.room, create.options, moment);
+                self.rooms.insert(create.room.clone(), room);
+                Ok(Outcome::Created { life: moment.fresh, existed: false })
+            }
+            Command::Delete(delete) => {
+                let life = self.existing(&delete.room, delete.life)?.life;
+                self.rooms.remove(&delete.room);
+                effects.push(Effect::Deleted { room: delete.room.clone(), life });
+                Ok(Outcome::Deleted { life })
+            }
+            Command::Publish(publish) => self.publish(moment, publish, effects),
+            Command::Hold(hold) => {
+                malformed(
+                    hold.messages.iter().map(|new| new.id),
+                    "a publish has at least one message",
+                    "a message id stands twice in the publish",
+                )?;
+                if hold.hold_ms == 0 {
+                    return Err(Refusal::Malformed("messages are held for at least 1 ms"));
+                }
+                self.check_name(&hold.room, hold.placed)?;
+                let mut room = self.existing_or_new(&hold.room, hold.life, hold.create, moment)?;
+                let outcome = room.hold(moment, hold, &mut self.dues, effects)?;
+                self.rooms.insert(hold.room.clone(), room);
+                Ok(outcome)
+            }
+            Command::Confirm(asked) | Command::Rollback(asked) => {
+                malformed(
+                    asked.ids.iter().copied(),
+                    "a hold is named by all ids of its messages, and none is given",
+                    "a message id is named twice",
+                )?;
+                let mut room = self.existing(&asked.room, asked.life)?.clone();
+                let outcome = match command {
+                    Command::Confirm(_) => room.confirm(moment, asked, &mut self.dues, effects)?,
+                    _ => room.roll_back(moment.now, asked, &mut self.dues, effects)?,
+                };
+                self.rooms.insert(asked.room.clone(), room);
+                Ok(outcome)
+            }
+            Command::Commit(Commit { room, life, consumer, offset }) => {
+                self.existing(room, *life)?;
+                let room = self.rooms.get_mut(room).unwrap();
+                let next = room.next();
+                if *offset >= next {
+                    return Err(Refusal::BeyondHead { next });
+                }
+                let cursor = room.cursors.get(consumer).copied().unwrap_or(Offset(0)).max(*offset);
+                if cursor > Offset(0) {
+                    room.cursors.insert(consumer.clone(), cursor);
+                }
+                Ok(Outcome::Committed { life: room.life, offset: cursor })
+            }
+            Command::Forward(Forward { room, to }) => {
+                if *to == SHARD || to.0 >= shards().get() {
+                    return Err(Refusal::Malformed("a room is forwarded to another shard of the cluster"));
+                }
+                if let Some(to) = self.forwards.get(room) {
+                    return Ok(Outcome::Forwarded { to: *to });
+                }
+                let home = room.hash_shard(shards());
+                if home != SHARD {
+                    return Err(Refusal::WrongShard(home));
+                }
+                if self.rooms.contains_key(room) {
+                    return Err(Refusal::AlreadyExists);
+                }
+                self.forwards.insert(room.clone(), *to);
+                Ok(Outcome::Forwarded { to: *to })
+            }
+            Command::Sweep(dues) => {
+                dues.iter().for_each(|due| self.carry_out(*due, moment.now, effects));
+                Ok(Outcome::Swept)
+            }
+        }
+    }
+
+    fn publish(&mut self, moment: Moment, publish: &Publish, effects: &mut Vec<Effect>) -> Decided {
+        malformed(
+            publish.messages.iter().map(|new| new.id),
+            "a publish has at least one message",
+            "a message id stands twice in the publish",
+        )?;
+        self.check_name(&publish.room, publish.placed)?;
+        let mut room = self.existing_or_new(&publish.room, publish.life, publish.create, moment)?;
+        let outcome = room.publish(moment, publish, &mut self.dues, effects)?;
+        self.rooms.insert(publish.room.clone(), room);
+        Ok(outcome)
+    }
+
+    /// The name belongs here, or its room is here, or it is placed here.
+    fn check_name(&self, name: &RoomName, placed: bool) -> Result<(), Refusal> {
+        let home = name.hash_shard(shards());
+        match self.forwards.get(name) {
+            Some(to) => Err(Refusal::WrongShard(*to)),
+            None if home == SHARD || placed || self.rooms.contains_key(name) => Ok(()),
+            None => Err(Refusal::WrongShard(home)),
+        }
+    }
+
+    fn existing(&self, name: &RoomName, life: Option<LifeId>) -> Result<&Room, Refusal> {
+        self.check_name(name, false)?;
+        let room = self.rooms.get(name).ok_or(Refusal::NotFound)?;
+        if life.is_some_and(|life| life != room.life) {
+            return Err(Refusal::Recreated { now: room.life });
+        }
+        Ok(room)
+    }
+
+    /// A copy of the room, or a new one.
+    fn existing_or_new(
+        &self,
+        name: &RoomName,
+        life: Option<LifeId>,
+        create: bool,
+        moment: Moment,
+    ) -> Result<Room, Refusal> {
+        if self.rooms.contains_key(name) {
+            return self.existing(name, life).cloned();
+        }
+        if life.is_some() || !create {
+            return Err(Refusal::NotFound);
+        }
+        Ok(Room::new(name, Default::default(), moment))
+    }
+
+    fn carry_out(&mut self, due: Due, now: Timestamp, effects: &mut Vec<Effect>) {
+        if due.time > now || !self.dues.remove(&due) {
+            return;
+        }
+        let Some(room) = self.rooms.values_mut().find(|room| room.life == due.life) else { return };
+        match due.what {
+            DueKind::Hold(id) => room.drop_hold(id, now, &mut self.dues, effects),
+            DueKind::Id(id) => room.forget(id),
+            DueKind::Age => room.age(now, &mut self.dues, effects),
+        }
+    }
 }
