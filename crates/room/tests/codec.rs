@@ -597,7 +597,7 @@ fn stored_bytes_since_are_frozen() {
     let due = |what| hex(&keys::due(&Due { time: Timestamp(5), life, what }));
     assert_eq!(
         due(DueKind::Hold(hold)),
-        concat!("0700000000000000050000000300000000000000050000000101000000000000000500000001")
+        "0700000000000000050000000300000000000000050000000101000000000000000500000001"
     );
     assert_eq!(
         due(DueKind::Id(item.id)),
