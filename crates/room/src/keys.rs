@@ -20,6 +20,8 @@
 //! A life is shard u32, log index u64, ordinal u32 (see [`LifeId::to_bytes`]). No room's rows are found by its
 //! name but the first, so that a deleted room's rows can never be taken for those of its successor.
 
+use std::ops::RangeInclusive;
+
 use roomkeeper_types::{ConsumerId, LifeId, MessageId, Offset, RoomName, Timestamp};
 
 use crate::codec::{due_len, put_due, read_due};
@@ -127,13 +129,12 @@ pub fn read_due_key(key: &[u8]) -> Result<Due, RowsError> {
     read().map_err(|reason| RowsError::corrupt(key, reason))
 }
 
-/// The range of the keys of all that is due until a time (inclusive): from the first key (inclusive) to the
-/// second (exclusive).
+/// The range of the keys of all that is due within these times: from the first key (inclusive) to the second
+/// (exclusive).
 #[must_use]
-pub fn due_range(until: Timestamp) -> (Vec<u8>, Vec<u8>) {
-    let mut last = vec![DUE_TABLE];
-    last.extend_from_slice(&until.millis().to_be_bytes());
-    (vec![DUE_TABLE], successor(last))
+pub fn due_range(times: RangeInclusive<Timestamp>) -> (Vec<u8>, Vec<u8>) {
+    let at = |time: &Timestamp| [&[DUE_TABLE], &time.millis().to_be_bytes()[..]].concat();
+    (at(times.start()), successor(at(times.end())))
 }
 
 /// The range of all keys of a life in a table whose keys are (table, life, …): from the first key
@@ -193,12 +194,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn dues_sort_as_their_parts_and_read_back(a in any_due(), b in any_due(), until in any_due()) {
+        fn dues_sort_as_their_parts_and_read_back(
+            a in any_due(), b in any_due(), since in any_due(), until in any_due(),
+        ) {
             let (key, other) = (due(&a), due(&b));
             prop_assert_eq!(key.cmp(&other), a.cmp(&b));
             prop_assert_eq!(read_due_key(&key).unwrap(), a);
-            let (from, to) = due_range(until.time);
-            prop_assert_eq!(from <= key && key < to, a.time <= until.time);
+            let times = since.time..=until.time;
+            let (from, to) = due_range(times.clone());
+            prop_assert_eq!(from <= key && key < to, times.contains(&a.time));
         }
 
         #[test]

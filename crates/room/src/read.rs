@@ -1,6 +1,6 @@
 //! Reading rooms from a view of the rows.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use bytes::Bytes;
 use roomkeeper_types::{ConsumerId, LifeId, Offset, RoomName, ShardId, Timestamp};
@@ -148,12 +148,15 @@ pub fn holds<R: Rows>(rows: &R, life: LifeId, limit: usize) -> Result<Vec<OpenHo
     })
 }
 
-/// What is due until a time (inclusive), the oldest first, at most `limit`.
+/// What is due within these times, the oldest first, at most `limit`.
+///
+/// Entries add nothing that is due before their own stamp, and stamps do not go back. Whoever found nothing until a
+/// time need not look there again: a store may be slow to pass what was deleted there.
 ///
 /// # Errors
 /// The rows could not be read.
-pub fn due<R: Rows>(rows: &R, until: Timestamp, limit: usize) -> Result<Vec<Due>, RowsError> {
-    collect(rows, keys::due_range(until), limit, |key, value| {
+pub fn due<R: Rows>(rows: &R, times: RangeInclusive<Timestamp>, limit: usize) -> Result<Vec<Due>, RowsError> {
+    collect(rows, keys::due_range(times), limit, |key, value| {
         row::check_due(key, value)?;
         keys::read_due_key(key).map(Some)
     })

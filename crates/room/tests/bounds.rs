@@ -52,7 +52,7 @@ impl Shard {
     }
 
     fn due(&self, until: u64) -> Vec<Due> {
-        read::due(&self.rows, Timestamp(until), usize::MAX).unwrap()
+        read::due(&self.rows, Timestamp(0)..=Timestamp(until), usize::MAX).unwrap()
     }
 
     fn kept(&self) -> (Offset, u64) {

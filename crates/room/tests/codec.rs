@@ -349,7 +349,7 @@ fn due_rows_that_make_no_sense_are_errors() {
         let mut rows = MemRows::default();
         let put = roomkeeper_room::Write::Put(Bytes::copy_from_slice(key), Bytes::from_static(value));
         rows.apply_writes(&[put]);
-        read::due(&rows, Timestamp(9), 10)
+        read::due(&rows, Timestamp(0)..=Timestamp(9), 10)
     };
     assert_eq!(dues(&key, b"\x01").unwrap(), [due]);
     let unknown = [&key[..25], &[9], &key[26..]].concat();

@@ -77,7 +77,7 @@ proptest! {
         for name in ["a", "ab", "aa"].map(|name| name.parse().unwrap()) {
             prop_assert_eq!(read::forward(&applied.rows, &name).unwrap(), model.forwards.get(&name).copied());
         }
-        let dues = read::due(&applied.rows, Timestamp(u64::MAX), usize::MAX).unwrap();
+        let dues = read::due(&applied.rows, Timestamp(0)..=Timestamp(u64::MAX), usize::MAX).unwrap();
         prop_assert!(dues.iter().eq(&model.dues), "{:?} is due, not {:?}", dues, model.dues);
         // Nothing of a deleted life is left but dues, and nothing but what the rooms are made of.
         prop_assert_eq!(applied.rows.iter().count(), model.row_count());

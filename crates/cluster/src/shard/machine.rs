@@ -103,14 +103,15 @@ impl Machine for ShardMachine {
     }
 }
 
-fn put_stamp(time: Timestamp) -> Write {
+pub(super) fn put_stamp(time: Timestamp) -> Write {
     let mut value = Vec::with_capacity(9);
     value.push(STAMP_VERSION);
     value.extend_from_slice(&time.millis().to_be_bytes());
     Write::Put(Bytes::from_static(STAMP_KEY), value.into())
 }
 
-fn read_stamp<R: Rows>(rows: &R) -> Result<Option<Timestamp>, RowsError> {
+/// Stamp of the last entry that the rows have.
+pub(super) fn read_stamp<R: Rows>(rows: &R) -> Result<Option<Timestamp>, RowsError> {
     let Some(row) = rows.get(STAMP_KEY)? else { return Ok(None) };
     match row.as_ref() {
         [STAMP_VERSION, millis @ ..] => millis

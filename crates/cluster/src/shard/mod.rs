@@ -8,6 +8,7 @@ mod ownership;
 #[cfg(feature = "sabotage")]
 mod sabotaged;
 mod stamps;
+mod sweeper;
 
 #[cfg(test)]
 pub(crate) mod testing;

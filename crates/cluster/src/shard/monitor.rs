@@ -8,7 +8,7 @@ use roomkeeper_types::{Epoch, NodeId};
 
 use super::batcher::ShardGroup;
 use super::ownership::{claim, ignores_quorum};
-use super::{LocalShard, Ownership};
+use super::{LocalShard, Ownership, sweeper};
 use crate::events::{Event, EventKind};
 use crate::node::Shared;
 use crate::peer::Fact;
@@ -118,6 +118,7 @@ fn take(
         return None;
     }
     shared.tasks.spawn(batcher.run());
+    shared.tasks.spawn(sweeper::run(ownership.clone(), local.stamps.clone()));
     shared.announcer.announce(Fact { shard, epoch, owner: me });
     shared.births.notify_one();
     let (reason, duration) = match shared.failover.take_reason(shard) {

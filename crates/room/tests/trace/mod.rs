@@ -85,11 +85,10 @@ impl World {
                 return read::holds(&self.rows, life, limit).unwrap().iter().map(render::hold).collect();
             }
             "due" => {
-                let until = words
-                    .option("until")
-                    .map_or(Timestamp(u64::MAX), |time| Timestamp(time.parse().unwrap()));
+                let time = |name, default| words.option(name).map_or(default, |time| time.parse().unwrap());
+                let times = Timestamp(time("since", 0))..=Timestamp(time("until", u64::MAX));
                 let limit = words.option("limit").map_or(100, |limit| limit.parse().unwrap());
-                return read::due(&self.rows, until, limit).unwrap().iter().map(render::due).collect();
+                return read::due(&self.rows, times, limit).unwrap().iter().map(render::due).collect();
             }
             "forwarded" => {
                 let to = read::forward(&self.rows, &words.parse()).unwrap();
@@ -136,7 +135,9 @@ impl World {
             }
             let at = LogPosition { epoch: Epoch(self.epoch), index: LogIndex(self.index) };
             let command = |text| match text {
-                "sweep" => Command::Sweep(read::due(&rows, Timestamp(self.time), 100).unwrap()),
+                "sweep" => {
+                    Command::Sweep(read::due(&rows, Timestamp(0)..=Timestamp(self.time), 100).unwrap())
+                }
                 _ => parse::command(text),
             };
             let commands: Vec<Command> = entry.split(" ; ").map(command).collect();
