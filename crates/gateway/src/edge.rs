@@ -13,7 +13,7 @@ use crate::draining::Draining;
 use crate::failure;
 use crate::host::Host;
 use crate::hub::Hub;
-use crate::relay::HttpRelay;
+use crate::relay::{HttpRelay, NodeLinks};
 
 /// Reads of rows that may block at once. Bounds threads and the memory of pages on their way; further ones
 /// queue up.
@@ -26,6 +26,8 @@ pub(crate) struct Edge {
     pub(crate) config: GatewayConfig,
     /// To other nodes.
     pub(crate) relay: HttpRelay,
+    /// The rooms of other nodes that clients of this one are subscribed to.
+    pub(crate) links: NodeLinks,
     /// Everything that serves a client; waited for at the end.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the node stops.
@@ -39,6 +41,7 @@ impl Edge {
     pub(crate) fn new(host: Arc<dyn Host>, hub: Arc<Hub>, config: GatewayConfig) -> Self {
         Self {
             relay: HttpRelay::new(host.identity().node),
+            links: NodeLinks::default(),
             host,
             hub,
             config,

@@ -39,6 +39,12 @@ impl FeedFrame {
         Some(Self { items, bytes, json: OnceLock::new(), proto: OnceLock::new() })
     }
 
+    /// The same as it came from another node: encoded already.
+    pub(crate) fn relayed(items: Vec<Item>, proto: Bytes) -> Option<Self> {
+        let frame = Self::of(items)?;
+        Some(Self { proto: Message::Binary(proto).into(), ..frame })
+    }
+
     /// The offset of its first message.
     pub(crate) fn first(&self) -> Offset {
         // Never empty, see `of`.

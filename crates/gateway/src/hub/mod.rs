@@ -5,6 +5,9 @@
 //! encoded once, or, when they are further behind than the feed reaches, a page of the log. So a slow
 //! subscriber costs a position, whatever it misses, and is never dropped for being slow.
 //!
+//! A node has one hub for the rooms that it owns, which its apply threads fill, and one for each node that it
+//! follows rooms of, which is filled by the link to it.
+//!
 //! A room that is deleted pushes nothing more to its subscribers; their further commands are answered
 //! `not_found` or `recreated`.
 
@@ -110,6 +113,30 @@ impl Hub {
         self.stripe(life).lock().get(&life).cloned()
     }
 
+    /// A frame of a life, if anybody here is subscribed to it.
+    pub(crate) fn put(&self, life: LifeId, frame: FeedFrame) {
+        if let Some(feed) = self.feed(life) {
+            feed.append(Arc::new(frame));
+            self.mark_dirty(&feed);
+        }
+    }
+
+    /// The life has come so far, and may be looked at: its subscribers do.
+    pub(crate) fn reached(&self, life: LifeId, next: Offset) {
+        if let Some(feed) = self.feed(life) {
+            feed.reached(next);
+            self.mark_dirty(&feed);
+        }
+    }
+
+    /// The life is over: nothing comes behind what its feed has.
+    pub(crate) fn end(&self, life: LifeId) {
+        if let Some(feed) = self.feed(life) {
+            feed.end();
+            self.mark_dirty(&feed);
+        }
+    }
+
     fn append(&self, feed: &Arc<Feed>, items: &[Item]) {
         let mut rest = items;
         while !rest.is_empty() {
@@ -173,10 +200,7 @@ impl Observer for Hub {
                     if let Some((feed, items)) = runs.remove(&life) {
                         self.append(&feed, &items);
                     }
-                    if let Some(feed) = self.feed(life) {
-                        feed.end();
-                        self.mark_dirty(&feed);
-                    }
+                    self.end(life);
                 }
                 Effect::Held { .. } | Effect::RolledBack { .. } | Effect::Trimmed { .. } => {}
             }

@@ -1,34 +1,36 @@
 //! A session socket's place in a room that another node owns.
+//!
+//! Its commands go to the owner over the client's own socket, in their order, and what the owner has for this client
+//! alone comes back. The client's subscription is at the owner too, which knows where it begins, but with no credit:
+//! messages come to this node once, and from there to all its clients.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use roomkeeper_protocol::{Command, Error, ErrorCode, Join, OwnerHint, Publish, Reply, RoomRef};
+use roomkeeper_protocol::{
+    Command, Error, ErrorCode, From, Join, JoinOk, OwnerHint, Publish, Reply, RoomRef,
+};
 use roomkeeper_types::{Epoch, LifeId, RoomName};
 use tokio::sync::{oneshot, watch};
 
-use super::upstream::Upstream;
-use crate::host::{Host, Owner};
+use super::Followed;
+use super::upstream::{Place, Upstream};
+use crate::host::Owner;
+use crate::hub::Waiter;
+use crate::local::Span;
 use crate::route::route_after;
-use crate::ws::{Answer, Ticket};
-
-/// What the socket to the owner says of a room.
-#[derive(Debug, Clone)]
-pub(super) enum Link {
-    /// Nobody is subscribed: messages on their way are of an earlier subscription.
-    Idle,
-    /// The client is subscribed.
-    Joined,
-    /// It does not, or not any more.
-    Moved(OwnerHint),
-}
+use crate::ws::{Answer, Conn, Outgoing, Source, Subscription, Ticket};
 
 /// A session socket's place in a room that another node owns.
 pub(crate) struct RemoteSeat {
+    conn: Arc<Conn>,
     upstream: Arc<Upstream>,
     room: RoomName,
-    epoch: Epoch,
-    link: watch::Receiver<Link>,
+    owner: Owner,
+    place: watch::Receiver<Place>,
+    /// The room's messages, while the client is subscribed.
+    followed: Option<Arc<Followed>>,
     /// Resolves when the room has an owner of a higher epoch: this one may have died without a word.
     overtaken: BoxFuture<'static, ()>,
     /// Seen to be lost.
@@ -36,21 +38,25 @@ pub(crate) struct RemoteSeat {
 }
 
 impl RemoteSeat {
-    pub(super) fn new(host: Arc<dyn Host>, upstream: Arc<Upstream>, room: RoomName, owner: &Owner) -> Self {
-        let link = upstream.links.add(&room);
+    pub(super) fn new(conn: Arc<Conn>, upstream: Arc<Upstream>, room: RoomName, owner: Owner) -> Self {
+        let place = upstream.places.add(&room);
+        let host = conn.edge.host.clone();
         let (shard, epoch) = (host.shard_of(&room), owner.epoch);
         let overtaken = Box::pin(async move { route_after(host.as_ref(), shard, epoch).await });
-        Self { upstream, room, epoch, link, overtaken, is_over: false }
+        Self { conn, upstream, room, owner, place, followed: None, overtaken, is_over: false }
     }
 
     /// The epoch of the ownership that the seat relies on.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.epoch
+        self.owner.epoch
     }
 
     /// Whether it still stands, as far as is known here.
     pub(crate) fn is_current(&self) -> bool {
-        !self.is_over && !self.upstream.gone.is_cancelled() && !matches!(*self.link.borrow(), Link::Moved(_))
+        !self.is_over
+            && !self.upstream.wire.is_gone()
+            && !matches!(*self.place.borrow(), Place::Moved(_))
+            && self.followed.as_ref().is_none_or(|followed| !followed.is_lost())
     }
 
     /// Resolves when it is lost.
@@ -58,9 +64,16 @@ impl RemoteSeat {
         if self.is_over {
             return;
         }
+        let messages_lost = async {
+            match &self.followed {
+                Some(followed) => followed.lost().await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
-            // Either the link says so, or it goes with its socket: both end the seat.
-            _ = self.link.wait_for(|link| matches!(link, Link::Moved(_))) => {}
+            // Either the owner says so, or the place goes with its socket: both end the seat.
+            _ = self.place.wait_for(|place| matches!(place, Place::Moved(_))) => {}
+            () = messages_lost => {}
             () = &mut self.overtaken => {}
         }
         self.is_over = true;
@@ -68,54 +81,84 @@ impl RemoteSeat {
 
     /// What the former owner said of the new one.
     pub(crate) fn hint(&self) -> Option<OwnerHint> {
-        match &*self.link.borrow() {
-            Link::Moved(hint) if hint.node.is_some() => Some(hint.clone()),
+        match &*self.place.borrow() {
+            Place::Moved(hint) if hint.node.is_some() => Some(hint.clone()),
             _ => None,
         }
     }
 
-    /// Joins and answers. Returns the life joined; the ticket unanswered where the seat is lost, so that
-    /// the join may be tried at the next owner.
+    /// Joins and answers, and from then on the socket's writer serves the subscription. Returns the life joined; the
+    /// ticket unanswered where the seat is lost, so that the join may be tried at the next owner.
     pub(crate) async fn join(&mut self, join: Join, ticket: Ticket) -> Result<Option<LifeId>, Ticket> {
         let (joined, outcome) = oneshot::channel();
-        let (links, room) = (self.upstream.links.clone(), self.room.clone());
-        // Answered where the reply arrives, before the messages that arrive behind it.
+        let (conn, places, room) = (self.conn.clone(), self.upstream.places.clone(), self.room.clone());
+        // Answered where the reply arrives, before the pushes that arrive behind it.
         let done = move |reply: Result<Reply, Error>| {
             let outcome = match reply {
                 Err(error) if error.code == ErrorCode::Unavailable => Err((error, ticket)),
                 reply => {
-                    let life = reply.as_ref().ok().and_then(life_joined);
-                    if life.is_some() {
-                        links.set(&room, Link::Joined);
+                    let ok = reply.as_ref().ok().and_then(joined_with);
+                    if ok.is_some() {
+                        places.set(&room, Place::Joined);
+                        // Behind the reply come messages of the new subscription only.
+                        conn.send(Outgoing::Unsubscribe(room));
                     }
                     ticket.answer(reply);
-                    Ok(life)
+                    Ok(ok)
                 }
             };
             // Where nobody takes it, the whole socket is gone.
             drop(joined.send(outcome));
         };
-        let join = Join { room: self.named(join.room.life), ..join };
-        self.upstream.call(Command::Join(join), Box::new(done)).await;
+        let upstream = Join { room: self.named(join.room.life), credit: Some(0), ..join.clone() };
+        self.upstream.wire.call(Command::Join(upstream), Box::new(done)).await;
         match outcome.await {
-            Ok(Ok(life)) => Ok(life),
+            Ok(Ok(Some(ok))) => {
+                self.subscribe(&join, &ok);
+                Ok(Some(ok.life))
+            }
             // What the owner said of the room came before its reply.
             Ok(Err((_, ticket))) if !self.is_current() => Err(ticket),
             Ok(Err((error, ticket))) => {
                 ticket.answer(Err(error));
                 Ok(None)
             }
-            // The ticket has answered when it was dropped.
-            Err(_) => Ok(None),
+            // The ticket has answered, with a refusal or when it was dropped.
+            Ok(Ok(None)) | Err(_) => Ok(None),
         }
+    }
+
+    /// The owner has joined the client: its messages come from what this node follows.
+    fn subscribe(&mut self, join: &Join, ok: &JoinOk) {
+        let id = self.conn.next_subscription();
+        let waiter = Waiter::new(id, self.conn.ready.clone());
+        let edge = &self.conn.edge;
+        let (followed, subscriber) = edge.links.follow(edge, &self.owner, ok, &waiter);
+        let followed = Arc::new(followed);
+        self.followed = Some(followed.clone());
+        let to = match join.from {
+            From::Range(_, to) => Some(to),
+            _ => None,
+        };
+        let (source, span) = (Source::Remote(followed, None), Span { from: ok.from, to });
+        let subscription = Subscription::new(id, subscriber, waiter, source, span, join.credit);
+        self.conn.send(Outgoing::Subscribe(Box::new(subscription)));
+    }
+
+    /// Ends the client's subscription, and answers.
+    pub(crate) async fn leave(&mut self, ticket: Ticket) {
+        self.followed = None;
+        self.conn.send(Outgoing::Unsubscribe(self.room.clone()));
+        self.ask(Command::Leave(RoomRef::default()), ticket).await;
     }
 
     /// Ends the subscription, if there is one, without a word to the client, who hears that the room moved.
     pub(crate) async fn abandon(&mut self) {
-        let was_joined = self.upstream.links.remove(&self.room);
-        if was_joined && !self.upstream.gone.is_cancelled() {
+        self.followed = None;
+        let was_joined = self.upstream.places.remove(&self.room);
+        if was_joined && !self.upstream.wire.is_gone() {
             // It has no refusal, and nobody waits for it.
-            self.upstream.call(Command::Leave(self.named(None)), Box::new(drop)).await;
+            self.upstream.wire.call(Command::Leave(self.named(None)), Box::new(drop)).await;
         }
     }
 
@@ -123,13 +166,13 @@ impl RemoteSeat {
     /// owner waiting for a join before it takes more publishes.
     pub(crate) async fn begin_anew(&mut self) {
         // It has no refusal, and nobody waits for it.
-        self.upstream.call(Command::Leave(self.named(None)), Box::new(drop)).await;
+        self.upstream.wire.call(Command::Leave(self.named(None)), Box::new(drop)).await;
     }
 
     /// Sends a publish on its way.
     pub(crate) async fn publish(&mut self, publish: Publish, life: Option<LifeId>, answer: Answer) {
         let publish = Publish { room: self.named(life), ..publish };
-        self.upstream.call(Command::Publish(publish), Box::new(move |reply| answer.give(reply))).await;
+        self.upstream.wire.call(Command::Publish(publish), Box::new(move |reply| answer.give(reply))).await;
     }
 
     /// Sends any other command on its way.
@@ -141,7 +184,7 @@ impl RemoteSeat {
             Command::Create(create) => create.room = Some(self.room.clone()),
             _ => {}
         }
-        self.upstream.call(command, Box::new(move |reply| ticket.answer(reply))).await;
+        self.upstream.wire.call(command, Box::new(move |reply| ticket.answer(reply))).await;
     }
 
     fn named(&self, life: Option<LifeId>) -> RoomRef {
@@ -149,9 +192,9 @@ impl RemoteSeat {
     }
 }
 
-fn life_joined(reply: &Reply) -> Option<LifeId> {
+fn joined_with(reply: &Reply) -> Option<JoinOk> {
     match reply {
-        Reply::Join(ok) => Some(ok.life),
+        Reply::Join(ok) => Some(ok.clone()),
         _ => None,
     }
 }

@@ -33,7 +33,7 @@ pub(crate) enum Outgoing {
     Reply(CommandId, Box<Result<Reply, Error>>, Option<OwnedSemaphorePermit>),
     /// A push of this node's own.
     Push(Box<Push>),
-    /// A push that came from another node, encoded for this client. The permit bounds how many wait.
+    /// A push of another node to this client alone, encoded for it. The permit bounds how many wait.
     Relayed(Box<Message>, OwnedSemaphorePermit),
     /// From here on the subscription is served; it replaces an earlier one to the same room.
     Subscribe(Box<Subscription>),

@@ -172,7 +172,8 @@ impl Lanes {
         if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket {
             self.rooms.retain(|_, lane| !lane.is_closed());
         }
-        if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket {
+        // A node's link has the rooms of all its clients, whose sockets are limited there.
+        if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket && !self.conn.relayed {
             let text = "too many rooms on one socket: leave some first";
             return work.1.answer(Err(Error::new(ErrorCode::RateLimited, text)));
         }

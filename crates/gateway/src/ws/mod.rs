@@ -6,12 +6,12 @@
 //! frames → inbox → desk → lane (one room) → seat (its owner: here, or over there)
 //!                                             │ outcomes, subscriptions
 //! frames ←──────── writer ←── outgoing ───────┘
-//!                    └─── hub (what subscriptions pull)
+//!                    └─── hub (what subscriptions pull: of this node's rooms, or of those that it follows)
 //! ```
 //!
 //! What is bounded, and what happens then: commands under way, by units (the socket is not read); messages for
-//! a slow subscriber, by having none but its position (it goes on from the log); pushes of other owners, by
-//! permits (their sockets are not read).
+//! a slow subscriber, by having none but its position (it goes on from the log); what other owners push to one client
+//! alone, by permits (their sockets are not read).
 
 mod conn;
 mod desk;
@@ -29,6 +29,8 @@ mod writer;
 pub(crate) use conn::{Conn, ConnSetup, Outgoing, Ticket};
 pub(crate) use inbox::Refusal;
 pub(crate) use socket::{Purpose, Socket, serve};
+pub(crate) use source::{Page, PageAsk, Source, Standing};
+pub(crate) use subscription::Subscription;
 pub(crate) use upgrade::{Handshake, HandshakeError};
 pub(crate) use window::Answer;
 pub(crate) use writer::close_message;

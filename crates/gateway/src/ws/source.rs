@@ -8,7 +8,8 @@ use roomkeeper_types::{LifeId, Offset};
 
 use crate::edge::Edge;
 use crate::host::Owned;
-use crate::hub::{FeedFrame, to_protocol};
+use crate::hub::{FeedFrame, Waiter, to_protocol};
+use crate::relay::{Followed, Reading};
 
 /// Most items of a page of the log.
 const PAGE_ITEMS: usize = 256;
@@ -19,6 +20,8 @@ const PAGE_BYTES: usize = 128 << 10;
 pub(crate) enum Source {
     /// This node's, whose rows are the log.
     Local(Owned),
+    /// Another one's, which this node follows; and the page of its log that is on its way.
+    Remote(Arc<Followed>, Option<Reading>),
 }
 
 /// Whether messages may be handed out now.
@@ -26,6 +29,8 @@ pub(crate) enum Source {
 pub(crate) enum Standing {
     /// They may.
     Stands,
+    /// The room's owner does not send its messages yet: the subscription is woken when it does.
+    NotYet,
     /// Not while the ownership does not stand. It may be over, or have been held up.
     Doubtful,
 }
@@ -34,9 +39,11 @@ pub(crate) enum Standing {
 pub(crate) enum Page {
     /// These messages.
     Here(Arc<FeedFrame>),
+    /// It is on its way: the subscription is woken when it is there.
+    NotYet,
     /// Nothing: the life is over, its rows are gone.
     Gone,
-    /// Nothing for now: the ownership was lost meanwhile, perhaps for long.
+    /// Nothing for now: the ownership was lost meanwhile, perhaps for long. To be asked again soon.
     Doubtful,
 }
 
@@ -54,6 +61,7 @@ impl Source {
         match self {
             Self::Local(owned) if owned.is_current() => Standing::Stands,
             Self::Local(_) => Standing::Doubtful,
+            Self::Remote(followed, _) => followed.standing(),
         }
     }
 
@@ -61,8 +69,14 @@ impl Source {
     ///
     /// # Errors
     /// It cannot be read.
-    pub(crate) async fn page(&self, edge: &Edge, ask: PageAsk) -> Result<Page, Error> {
+    pub(crate) async fn page(
+        &mut self,
+        edge: &Edge,
+        ask: PageAsk,
+        waiter: &Arc<Waiter>,
+    ) -> Result<Page, Error> {
         match self {
+            Self::Remote(followed, reading) => followed.page(ask, waiter, reading),
             Self::Local(owned) => {
                 let view = owned.view();
                 let read = move || read::history(&view, ask.life, ask.from, ask.to, PAGE_ITEMS, PAGE_BYTES);

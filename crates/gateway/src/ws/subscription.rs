@@ -91,6 +91,12 @@ impl Subscription {
             return Ok(Turn::Wait);
         }
         self.waiter.taken();
+        // Looked at behind that, as what comes next wakes it.
+        match self.source.standing() {
+            Standing::Stands => {}
+            Standing::NotYet => return Ok(Turn::Wait),
+            Standing::Doubtful => return Ok(Turn::Suspended),
+        }
         match self.subscriber.at(self.position) {
             Step::Wait => Ok(Turn::Wait),
             Step::Ended => Ok(Turn::Ended),
@@ -104,9 +110,10 @@ impl Subscription {
         let wanted = self.position;
         let to = self.until(kept_to);
         let ask = PageAsk { life: self.subscriber.life(), from: wanted, to };
-        match self.source.page(edge, ask).await.map_err(LogGap::Unreadable)? {
+        match self.source.page(edge, ask, &self.waiter).await.map_err(LogGap::Unreadable)? {
             Page::Here(frame) if frame.first() == wanted => Ok(Turn::Message(self.take(&frame, codec))),
             Page::Here(frame) => Err(LogGap::Trimmed { wanted, found: frame.first() }),
+            Page::NotYet => Ok(Turn::Wait),
             Page::Gone => Ok(Turn::Ended),
             Page::Doubtful => Ok(Turn::Suspended),
         }

@@ -8,6 +8,7 @@ mod drain;
 mod handover;
 mod limits;
 mod moved;
+mod relay;
 mod rest;
 mod room_socket;
 mod routes;

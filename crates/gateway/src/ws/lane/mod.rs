@@ -283,8 +283,7 @@ impl Lane {
             self.fence_told = false;
         }
         match &mut self.seat {
-            // The owner's reply comes behind the last message.
-            Some(Seat::Remote(seat)) if joined => seat.ask(Command::Leave(RoomRef::default()), ticket).await,
+            Some(Seat::Remote(seat)) if joined => seat.leave(ticket).await,
             _ => {
                 self.conn.send(Outgoing::Unsubscribe(self.room.clone()));
                 ticket.answer(Ok(Reply::Leave));

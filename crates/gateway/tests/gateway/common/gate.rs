@@ -1,4 +1,7 @@
-//! A way to a node that can be closed: connections stay open, and nothing comes through any more.
+//! A way to a node that can be closed, or held up in one direction: connections stay open, and nothing comes through.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -8,7 +11,24 @@ use tokio::sync::watch;
 pub(crate) struct Gate {
     /// Of the node, by this way.
     pub(crate) url: String,
-    closed: watch::Sender<bool>,
+    /// To the node.
+    pub(crate) there: Direction,
+    /// From it.
+    pub(crate) back: Direction,
+}
+
+/// One direction of all connections through a gate.
+#[derive(Clone)]
+pub(crate) struct Direction {
+    state: watch::Sender<State>,
+    passed: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Held,
+    Closed,
 }
 
 impl Gate {
@@ -17,37 +37,67 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gate = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
-            closed: watch::Sender::new(false),
+            there: Direction::new(),
+            back: Direction::new(),
         };
-        let (node, closed) = (url.strip_prefix("http://").unwrap().to_owned(), gate.closed.subscribe());
+        let node = url.strip_prefix("http://").unwrap().to_owned();
+        let (there, back) = (gate.there.clone(), gate.back.clone());
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let (near_read, near_write) = near.into_split();
                 let (far_read, far_write) = TcpStream::connect(&node).await.unwrap().into_split();
-                tokio::spawn(pass(near_read, far_write, closed.clone()));
-                tokio::spawn(pass(far_read, near_write, closed.clone()));
+                tokio::spawn(there.clone().pass(near_read, far_write));
+                tokio::spawn(back.clone().pass(far_read, near_write));
             }
         });
         gate
     }
 
-    /// Nothing comes through from now on.
+    /// Nothing comes through from now on, for ever.
     pub(crate) fn close(&self) {
-        self.closed.send_replace(true);
+        self.there.state.send_replace(State::Closed);
+        self.back.state.send_replace(State::Closed);
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, closed: watch::Receiver<bool>) {
-    let mut bytes = vec![0; 16 << 10];
-    loop {
-        let read = from.read(&mut bytes).await;
-        if *closed.borrow() {
-            // Both ends stay open.
-            return std::future::pending().await;
-        }
-        match read {
-            Ok(0) | Err(_) => return,
-            Ok(read) => to.write_all(&bytes[..read]).await.unwrap(),
+impl Direction {
+    fn new() -> Self {
+        Self { state: watch::Sender::new(State::Open), passed: Arc::default() }
+    }
+
+    /// What comes waits from now on.
+    pub(crate) fn hold(&self) {
+        self.state.send_replace(State::Held);
+    }
+
+    /// What was held comes through, and what comes from now on.
+    pub(crate) fn let_go(&self) {
+        self.state.send_replace(State::Open);
+    }
+
+    /// Bytes that came through so far.
+    pub(crate) fn passed(&self) -> usize {
+        self.passed.load(Ordering::Relaxed)
+    }
+
+    async fn pass(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let mut state = self.state.subscribe();
+        let mut bytes = vec![0; 16 << 10];
+        loop {
+            let read = from.read(&mut bytes).await;
+            let now = *state.wait_for(|state| *state != State::Held).await.unwrap();
+            if now == State::Closed {
+                // Both ends stay open.
+                return std::future::pending().await;
+            }
+            match read {
+                Ok(0) | Err(_) => return,
+                Ok(read) => {
+                    // Counted first: who has received them finds them counted.
+                    self.passed.fetch_add(read, Ordering::Relaxed);
+                    to.write_all(&bytes[..read]).await.unwrap();
+                }
+            }
         }
     }
 }
