@@ -1,6 +1,6 @@
 //! The commands' names: one list for both codecs.
 
-use crate::{Command, Reply};
+use crate::{Command, Reply, RoomRef};
 
 macro_rules! kinds {
     ($($kind:ident = $name:literal),* $(,)?) => {
@@ -81,6 +81,22 @@ impl Command {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.kind().name()
+    }
+
+    /// The room and life that it names, or may name. `None`: it is about no room, about several, or, as a
+    /// create, about a room that has no life yet.
+    pub fn room_mut(&mut self) -> Option<&mut RoomRef> {
+        match self {
+            Self::Join(join) => Some(&mut join.room),
+            Self::Publish(publish) => Some(&mut publish.room),
+            Self::Signal(signal) => Some(&mut signal.room),
+            Self::History(history) => Some(&mut history.room),
+            Self::Commit(commit) => Some(&mut commit.room),
+            Self::Credit(credit) => Some(&mut credit.room),
+            Self::Confirm(hold) | Self::Rollback(hold) => Some(&mut hold.room),
+            Self::Leave(room) | Self::Presence(room) | Self::Delete(room) => Some(room),
+            Self::Hello(_) | Self::Heartbeat(_) | Self::Rooms(_) | Self::Create(_) => None,
+        }
     }
 }
 

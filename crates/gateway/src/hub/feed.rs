@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use roomkeeper_protocol::Push;
 use roomkeeper_types::{LifeId, Offset, RoomName};
 
 use super::FeedFrame;
 use super::audience::Listeners;
+use super::event::{Event, EventNumber, Found, Ring};
 use super::wake::Waiter;
 
 /// Most frames a feed keeps.
@@ -34,6 +36,20 @@ pub(crate) struct Feed {
     state: Mutex<State>,
     /// Under a lock of their own: the apply thread does not wait while many are woken.
     waiters: Mutex<HashMap<u64, Arc<Waiter>>>,
+    /// Whoever is to be woken for events.
+    ears: Mutex<HashMap<u64, Arc<Waiter>>>,
+    /// There are messages, or events, that nobody was woken for yet.
+    has_messages: AtomicBool,
+    has_events: AtomicBool,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventKind {
+    /// Messages were held, or dropped.
+    Hold,
+    /// A signal came.
+    Signal,
 }
 
 #[derive(Default)]
@@ -44,6 +60,8 @@ struct State {
     next: Offset,
     /// The room was deleted: nothing more comes.
     ended: bool,
+    /// By [`EventKind`].
+    events: [Ring; 2],
 }
 
 struct Kept {
@@ -73,6 +91,9 @@ impl Feed {
             listeners,
             state: Mutex::default(),
             waiters: Mutex::default(),
+            ears: Mutex::default(),
+            has_messages: AtomicBool::new(false),
+            has_events: AtomicBool::new(false),
         }
     }
 
@@ -100,6 +121,8 @@ impl Feed {
     pub(crate) fn reached(&self, next: Offset) {
         let mut state = self.state.lock();
         state.next = state.next.max(next);
+        drop(state);
+        self.has_messages.store(true, Ordering::Release);
     }
 
     pub(super) fn append(&self, frame: Arc<FeedFrame>) {
@@ -119,6 +142,7 @@ impl Feed {
         state.bytes += frame.bytes();
         state.next = state.next.max(frame.last().next());
         state.frames.push_back(Kept { frame, at: Instant::now() });
+        self.has_messages.store(true, Ordering::Release);
         while state.frames.len() > FRAMES_MAX || (state.bytes > BYTES_MAX && state.frames.len() > 1) {
             state.drop_oldest();
         }
@@ -126,6 +150,7 @@ impl Feed {
 
     pub(super) fn end(&self) {
         self.state.lock().ended = true;
+        self.has_messages.store(true, Ordering::Release);
     }
 
     /// Drops frames that were there for long enough for everybody who keeps up.
@@ -136,7 +161,33 @@ impl Feed {
         }
     }
 
+    /// What there is of a kind at `number`.
+    pub(crate) fn event(&self, kind: EventKind, number: EventNumber) -> Found {
+        self.state.lock().events[kind as usize].at(number)
+    }
+
+    pub(super) fn tell(&self, event: Arc<Event>) {
+        let kind = match event.push() {
+            Push::Signal { .. } => EventKind::Signal,
+            _ => EventKind::Hold,
+        };
+        self.state.lock().events[kind as usize].push(event);
+        self.has_events.store(true, Ordering::Release);
+    }
+
+    pub(super) fn listen(&self, id: u64, waiter: Arc<Waiter>) -> [EventNumber; 2] {
+        self.ears.lock().insert(id, waiter);
+        let state = self.state.lock();
+        [state.events[0].next(), state.events[1].next()]
+    }
+
     pub(super) fn wake_all(&self) {
+        if self.has_events.swap(false, Ordering::AcqRel) {
+            self.ears.lock().values().for_each(|ear| ear.wake());
+        }
+        if !self.has_messages.swap(false, Ordering::AcqRel) {
+            return;
+        }
         let fresh = self.fresh.swap(0, Ordering::Relaxed);
         let waiters = self.waiters.lock();
         waiters.values().for_each(|waiter| waiter.wake());
@@ -150,6 +201,7 @@ impl Feed {
 
     /// Whether nobody is left.
     pub(super) fn unregister(&self, id: u64) -> bool {
+        self.ears.lock().remove(&id);
         let mut waiters = self.waiters.lock();
         if waiters.remove(&id).is_some() {
             self.listeners.went();

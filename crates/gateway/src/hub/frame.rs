@@ -9,7 +9,7 @@ use roomkeeper_types::{Offset, RoomName};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 /// What an item takes in memory and on the wire beside its data, about.
-const ITEM_OVERHEAD: usize = 160;
+pub(super) const ITEM_OVERHEAD: usize = 160;
 
 /// Neighbouring messages of one life of a room; at least one.
 pub(crate) struct FeedFrame {

@@ -12,6 +12,7 @@
 //! `not_found` or `recreated`.
 
 mod audience;
+mod event;
 mod feed;
 mod frame;
 #[cfg(test)]
@@ -25,12 +26,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use roomkeeper_cluster::{Audience, Observer};
+use roomkeeper_protocol::Push;
 use roomkeeper_room::{Effect, Item};
 use roomkeeper_types::{LifeId, Offset, RoomName, ShardId};
 use tokio::sync::Notify;
 
 use self::audience::Audiences;
-pub(crate) use feed::{Feed, Step};
+pub(crate) use event::{Event, EventNumber, Found};
+pub(crate) use feed::{EventKind, Feed, Step};
 pub(crate) use frame::{FeedFrame, to_message, to_protocol};
 pub(crate) use wake::{Ready, SubscriptionId, Waiter};
 
@@ -129,6 +132,14 @@ impl Hub {
         }
     }
 
+    /// Something happened in a life beside its messages: whoever listens here hears of it.
+    pub(crate) fn tell(&self, life: LifeId, push: Push) {
+        if let Some(feed) = self.feed(life) {
+            feed.tell(Event::new(push));
+            self.mark_dirty(&feed);
+        }
+    }
+
     /// The life is over: nothing comes behind what its feed has.
     pub(crate) fn end(&self, life: LifeId) {
         if let Some(feed) = self.feed(life) {
@@ -202,7 +213,13 @@ impl Observer for Hub {
                     }
                     self.end(life);
                 }
-                Effect::Held { .. } | Effect::RolledBack { .. } | Effect::Trimmed { .. } => {}
+                Effect::Held { room, life, items, expires } => {
+                    let items = items.iter().cloned().map(to_protocol).collect();
+                    self.tell(life, Push::Held { room, items, expires });
+                }
+                Effect::RolledBack { room, life, ids } => self.tell(life, Push::RolledBack { room, ids }),
+                // Readers find out when they read.
+                Effect::Trimmed { .. } => {}
             }
         }
         for (feed, items) in runs.values() {
@@ -237,6 +254,17 @@ impl Subscriber {
     /// The room's next offset was seen in its rows.
     pub(crate) fn reached(&self, next: Offset) {
         self.feed.reached(next);
+    }
+
+    /// From here on the subscriber is woken, by a waiter of its own, for what happens beside the messages: a client
+    /// that may have no more messages is not woken for those. Returns the number of the next event of each kind.
+    pub(crate) fn listen(&self, waiter: Arc<Waiter>) -> [EventNumber; 2] {
+        self.feed.listen(self.id, waiter)
+    }
+
+    /// What there is of a kind at `number`.
+    pub(crate) fn event(&self, kind: EventKind, number: EventNumber) -> Found {
+        self.feed.event(kind, number)
     }
 }
 

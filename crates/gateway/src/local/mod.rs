@@ -1,7 +1,10 @@
 //! Commands on rooms whose shard this node owns, whatever way they came in.
 
+mod cursor;
+mod hold;
 mod list;
 mod read;
+mod signal;
 mod span;
 mod write;
 
@@ -14,6 +17,8 @@ use crate::edge::Edge;
 use crate::failure;
 use crate::host::{Owned, View};
 
+pub(crate) use cursor::cursor_in;
+pub(crate) use hold::open_holds;
 pub(crate) use list::{Page, merge, own_rooms};
 pub(crate) use span::Span;
 pub(crate) use write::{publish_command, published};
@@ -24,6 +29,16 @@ pub(crate) struct LocalRoom {
     pub(crate) edge: Arc<Edge>,
     pub(crate) owned: Owned,
     pub(crate) name: RoomName,
+}
+
+impl LocalRoom {
+    /// Rows that hold everything acked before the call.
+    ///
+    /// # Errors
+    /// `unavailable` without a quorum, `timeout`.
+    async fn current_view(&self) -> Result<View, Error> {
+        current_view(&self.edge, &self.owned).await
+    }
 }
 
 /// Rows that hold everything acked before the call.

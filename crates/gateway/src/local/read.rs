@@ -1,10 +1,10 @@
 //! Reading a room.
 
-use roomkeeper_protocol::{Error, History, HistoryOk};
+use roomkeeper_protocol::{Error, History, HistoryOk, Isolation, Push};
 use roomkeeper_room::read::{self, RoomInfo};
 use roomkeeper_types::{LifeId, Offset};
 
-use super::{LocalRoom, Span, current_view};
+use super::{LocalRoom, Span, open_holds};
 use crate::failure;
 use crate::host::View;
 use crate::hub::to_protocol;
@@ -20,7 +20,7 @@ impl LocalRoom {
     /// # Errors
     /// `recreated` where `life` is a former one; `unavailable`, `timeout`, `internal`.
     pub(crate) async fn find(&self, life: Option<LifeId>) -> Result<Option<RoomInfo>, Error> {
-        let view = current_view(&self.edge, &self.owned).await?;
+        let view = self.current_view().await?;
         self.find_in(&view, life)
     }
 
@@ -41,19 +41,33 @@ impl LocalRoom {
         self.find(life).await?.ok_or_else(|| failure::not_found(&self.name))
     }
 
-    /// Reads a part of the log: at most `limit` items and about 256 KiB.
+    /// Reads a part of the log: at most `limit` items and about 256 KiB. A reader who sees holds gets those that
+    /// are open behind the end of the log.
     ///
     /// # Errors
     /// `not_found`, `recreated`, `trimmed`, `bad_request` beyond the next offset; `unavailable`, …
     pub(crate) async fn history(&self, history: &History) -> Result<HistoryOk, Error> {
-        let view = current_view(&self.edge, &self.owned).await?;
+        let view = self.current_view().await?;
         let info = self.find_in(&view, history.room.life)?.ok_or_else(|| failure::not_found(&self.name))?;
         let span = Span::new(history.from, info.first, info.next)?;
         let limit = history.limit.unwrap_or(LIMIT_DEFAULT) as usize;
         let to = span.to.unwrap_or(Offset::MAX);
-        let read = move || read::history(&view, info.life, span.from, to, limit, HISTORY_BYTES);
-        let items: Vec<_> = self.edge.read_rows(read).await?.into_iter().map(to_protocol).collect();
-        let next = items.last().map_or(span.from, |item| item.offset.next());
+        let (room, isolation) = (self.name.clone(), history.isolation);
+        let read = move || {
+            let items = read::history(&view, info.life, span.from, to, limit, HISTORY_BYTES)?;
+            let next = items.last().map_or(span.from, |item| item.offset.next());
+            // Behind the last message that has an offset come those that have none yet.
+            let sees_holds = isolation == Isolation::Uncommitted && next == info.next && span.to.is_none();
+            let open = sees_holds.then(|| open_holds(&view, &room, info.life));
+            Ok((items, next, open.unwrap_or(Ok(Vec::new()))))
+        };
+        let (items, next, open) = self.edge.read_rows(read).await?;
+        let mut items: Vec<_> = items.into_iter().map(to_protocol).collect();
+        for held in open? {
+            if let Push::Held { items: held, .. } = held {
+                items.extend(held);
+            }
+        }
         Ok(HistoryOk { items, next })
     }
 }

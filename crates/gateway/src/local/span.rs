@@ -19,15 +19,33 @@ impl Span {
     /// Where `from` begins and ends in a room that keeps `first` and has `next` ahead.
     ///
     /// # Errors
-    /// `trimmed` below `first`, `bad_request` above `next`.
+    /// `trimmed` below `first`, `bad_request` above `next` or for what only a consumer can mean.
     pub(crate) fn new(from: From, first: Offset, next: Offset) -> Result<Self, Error> {
+        Self::of_consumer(from, first, next, None)
+    }
+
+    /// The same for a consumer that has committed an offset, or 0 so far. One that never did misses nothing that
+    /// it had: it begins with the first message kept.
+    ///
+    /// # Errors
+    /// As [`Span::new`].
+    pub(crate) fn of_consumer(
+        from: From,
+        first: Offset,
+        next: Offset,
+        committed: Option<Offset>,
+    ) -> Result<Self, Error> {
         let (from, to) = match from {
             From::Latest => (next, None),
             From::Beginning => (first, None),
             From::Offset(at) if sabotage::is(Bug::ResumeResets) && at == next => (first, None),
             From::Offset(offset) => (offset, None),
             From::Range(from, to) => (from, Some(to)),
-            From::Committed => return Err(Error::bad_request("from: no cursors yet on this server")),
+            From::Committed => match committed {
+                Some(Offset(0)) => (first, None),
+                Some(committed) => (committed.next(), None),
+                None => return Err(Error::bad_request("consumer: expected, as from is \"committed\"")),
+            },
         };
         if from < first {
             return Err(failure::trimmed(from, first));
@@ -65,5 +83,17 @@ mod tests {
                 span.map(|span| (span.from.get(), span.to.map(Offset::get))).map_err(|error| error.code);
             assert_eq!(seen, expected, "{from:?}");
         }
+    }
+
+    #[test]
+    fn span_of_a_consumer_begins_behind_its_cursor() {
+        let begin = |committed| {
+            let span = Span::of_consumer(From::Committed, Offset(4), Offset(10), Some(Offset(committed)));
+            span.map(|span| span.from.get()).map_err(|error| error.code)
+        };
+        assert_eq!(begin(0), Ok(4), "it never committed");
+        assert_eq!(begin(2), Err(ErrorCode::Trimmed), "3 is not kept any more");
+        assert_eq!(begin(3), Ok(4));
+        assert_eq!(begin(9), Ok(10));
     }
 }

@@ -4,7 +4,7 @@ use roomkeeper_protocol::{self as protocol, Create, CreateOk, Data, Error, Error
 use roomkeeper_room::read::RoomInfo;
 use roomkeeper_room::{Command, Outcome, Payload, PayloadKind, RoomOptions};
 use roomkeeper_room::{Create as CreateEntry, Delete as DeleteEntry};
-use roomkeeper_room::{NewMessage as NewEntry, Publish as PublishEntry};
+use roomkeeper_room::{Hold as HoldEntry, NewMessage as NewEntry, Publish as PublishEntry};
 use roomkeeper_types::{LifeId, RoomName, UserId};
 use tokio::sync::oneshot;
 
@@ -47,8 +47,9 @@ impl LocalRoom {
     pub(crate) async fn publish(&self, user: UserId, publish: Publish) -> Result<PublishOk, Error> {
         let life = publish.room.life;
         let timeout = publish.timeout_ms;
-        let command = publish_command(&self.name, life, user, publish, self.edge.config.auto_create)?;
-        published(self.submit_within(command, timeout).await)
+        let count = publish.messages.len();
+        let command = publish_command(&self.name, life, user, publish, self.edge.config.auto_create);
+        published(self.submit_within(command, timeout).await, count)
     }
 
     /// The room, for somebody who joins it: created if it is not there and may be. Never when the joiner
@@ -77,7 +78,7 @@ impl LocalRoom {
         }
     }
 
-    async fn submit(&self, command: Command) -> Result<Outcome, Error> {
+    pub(super) async fn submit(&self, command: Command) -> Result<Outcome, Error> {
         match self.submit_within(command, None).await {
             Ok(Outcome::Refused(refusal)) => Err(failure::refused(&refusal)),
             other => other,
@@ -101,19 +102,13 @@ impl LocalRoom {
 }
 
 /// The log's form of a publish. `life` is the one it is bound to, by its own word or by a join.
-///
-/// # Errors
-/// `bad_request` for what this server does not have yet.
 pub(crate) fn publish_command(
     room: &RoomName,
     life: Option<LifeId>,
     user: UserId,
     publish: Publish,
     auto_create: bool,
-) -> Result<Command, Error> {
-    if publish.hold_ms.is_some() {
-        return Err(failure::not_yet("hold_ms"));
-    }
+) -> Command {
     let messages = publish.messages.into_iter().map(|message| {
         let (kind, bytes) = match message.data {
             Data::Json(bytes) => (PayloadKind::Json, bytes),
@@ -121,30 +116,39 @@ pub(crate) fn publish_command(
         };
         NewEntry { id: message.id, sent: message.sent, payload: Payload { kind, bytes } }
     });
-    Ok(Command::Publish(PublishEntry {
-        room: room.clone(),
-        life,
-        from: user,
-        messages: messages.collect(),
-        expect: publish.expect,
-        create: auto_create && life.is_none(),
-        placed: false,
-    }))
+    let (room, messages) = (room.clone(), messages.collect());
+    let create = auto_create && life.is_none();
+    match publish.hold_ms {
+        Some(hold_ms) => {
+            Command::Hold(HoldEntry { room, life, from: user, messages, hold_ms, create, placed: false })
+        }
+        None => {
+            let expect = publish.expect;
+            Command::Publish(PublishEntry { room, life, from: user, messages, expect, create, placed: false })
+        }
+    }
 }
 
-/// The reply to a publish of that outcome.
-pub(crate) fn published(outcome: Result<Outcome, Error>) -> Result<PublishOk, Error> {
+/// The reply to a publish of so many messages of that outcome.
+pub(crate) fn published(outcome: Result<Outcome, Error>, messages: usize) -> Result<PublishOk, Error> {
     match outcome? {
         Outcome::Published { epoch, offsets, duplicates, .. } => {
             Ok(PublishOk { epoch, offsets, duplicates, held: false, expires: None })
         }
+        Outcome::Held { epoch, expires, duplicate, .. } => Ok(PublishOk {
+            epoch,
+            offsets: Vec::new(),
+            duplicates: vec![duplicate; messages],
+            held: true,
+            expires: Some(expires),
+        }),
         Outcome::Refused(refusal) => Err(failure::refused(&refusal)),
         other => Err(unexpected(&other)),
     }
 }
 
 /// The outcome of another command.
-fn unexpected(outcome: &Outcome) -> Error {
+pub(super) fn unexpected(outcome: &Outcome) -> Error {
     tracing::error!(?outcome, "a command had the outcome of another one");
     Error::new(ErrorCode::Internal, "the server mixed up the outcomes of two commands")
 }

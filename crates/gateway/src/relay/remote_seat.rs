@@ -20,7 +20,7 @@ use crate::host::Owner;
 use crate::hub::Waiter;
 use crate::local::Span;
 use crate::route::route_after;
-use crate::ws::{Answer, Conn, Outgoing, Source, Subscription, Ticket};
+use crate::ws::{Answer, Conn, Credit, Outgoing, Source, Subscription, Ticket};
 
 /// A session socket's place in a room that another node owns.
 pub(crate) struct RemoteSeat {
@@ -141,7 +141,9 @@ impl RemoteSeat {
             _ => None,
         };
         let (source, span) = (Source::Remote(followed, None), Span { from: ok.from, to });
-        let subscription = Subscription::new(id, subscriber, waiter, source, span, join.credit);
+        // The owner was told of no credit but none, and what happens beside the messages comes from there.
+        let credit = join.credit.map(|ahead| Credit::new(ahead, ok.from, join.consumer.clone()));
+        let subscription = Subscription::new(id, subscriber, waiter, source, span).with_credit(credit);
         self.conn.send(Outgoing::Subscribe(Box::new(subscription)));
     }
 
@@ -177,12 +179,10 @@ impl RemoteSeat {
 
     /// Sends any other command on its way.
     pub(crate) async fn ask(&mut self, mut command: Command, ticket: Ticket) {
-        match &mut command {
-            Command::Leave(room) => room.room = Some(self.room.clone()),
-            Command::History(history) => history.room.room = Some(self.room.clone()),
-            Command::Delete(room) => room.room = Some(self.room.clone()),
-            Command::Create(create) => create.room = Some(self.room.clone()),
-            _ => {}
+        if let Command::Create(create) = &mut command {
+            create.room = Some(self.room.clone());
+        } else if let Some(room) = command.room_mut() {
+            room.room = Some(self.room.clone());
         }
         self.upstream.wire.call(command, Box::new(move |reply| ticket.answer(reply))).await;
     }

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use roomkeeper_protocol::{CloseCode, Codec, CommandId, Error, ErrorCode, Hello, HelloOk, Push, Reply};
-use roomkeeper_types::{RoomName, UserId};
+use roomkeeper_types::{ConsumerId, RoomName, UserId};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
+use super::credit::Grant;
 use super::subscription::Subscription;
 use crate::edge::Edge;
 use crate::hub::Ready;
@@ -39,6 +40,8 @@ pub(crate) enum Outgoing {
     Subscribe(Box<Subscription>),
     /// From here on the room's subscription is not served.
     Unsubscribe(RoomName),
+    /// The client may have more of the room's messages.
+    Grant(RoomName, Grant),
     /// The last thing to write.
     Close(CloseCode, &'static str),
 }
@@ -171,11 +174,18 @@ pub(crate) struct Ticket {
     conn: Arc<Conn>,
     permit: Option<OwnedSemaphorePermit>,
     answered: bool,
+    /// Whose cursor a commit moves, and in which room: what it comes to is credit.
+    commits: Option<(RoomName, ConsumerId)>,
 }
 
 impl Ticket {
     pub(crate) fn new(id: CommandId, conn: Arc<Conn>, permit: Option<OwnedSemaphorePermit>) -> Self {
-        Self { id, conn, permit, answered: false }
+        Self { id, conn, permit, answered: false, commits: None }
+    }
+
+    /// The command moves a cursor, by which the client's credit goes.
+    pub(crate) fn note_commit(&mut self, room: RoomName, consumer: ConsumerId) {
+        self.commits = Some((room, consumer));
     }
 
     pub(crate) fn answer(mut self, result: Result<Reply, Error>) {
@@ -184,6 +194,9 @@ impl Ticket {
 
     fn send(&mut self, result: Result<Reply, Error>) {
         self.answered = true;
+        if let (Some((room, consumer)), Ok(Reply::Commit(ok))) = (self.commits.take(), &result) {
+            self.conn.send(Outgoing::Grant(room, Grant::Committed(consumer, ok.committed)));
+        }
         self.conn.send(Outgoing::Reply(self.id, Box::new(result), self.permit.take()));
     }
 }

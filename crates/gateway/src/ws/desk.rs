@@ -104,27 +104,17 @@ enum Aim {
 
 /// Finds out what a command is about, on a socket that is bound to `bound`.
 fn for_room(command: Command, bound: Option<&RoomName>) -> Aim {
-    let named = match &command {
-        Command::Hello(_) | Command::Rooms(_) => return Aim::Socket(command),
-        // Answered that they are not available yet.
-        Command::Signal(_)
-        | Command::Commit(_)
-        | Command::Credit(_)
-        | Command::Heartbeat(_)
-        | Command::Presence(_)
-        | Command::Confirm(_)
-        | Command::Rollback(_) => return Aim::Socket(command),
-        Command::Join(join) => &join.room.room,
-        Command::Publish(publish) => &publish.room.room,
-        Command::History(history) => &history.room.room,
-        Command::Leave(room) | Command::Delete(room) => &room.room,
-        Command::Create(create) => &create.room,
+    let mut command = command;
+    let named = match &mut command {
+        Command::Hello(_) | Command::Rooms(_) | Command::Heartbeat(_) => return Aim::Socket(command),
+        Command::Create(create) => create.room.clone(),
+        other => other.room_mut().and_then(|room| room.room.clone()),
     };
     match (named, bound) {
-        (Some(named), Some(bound)) if named != bound => {
+        (Some(named), Some(bound)) if named != *bound => {
             Aim::Nowhere(Error::bad_request(format!("room: this socket is bound to room {bound}")))
         }
-        (Some(room), _) => Aim::Room(room.clone(), command),
+        (Some(room), _) => Aim::Room(room, command),
         (None, Some(bound)) => Aim::Room(bound.clone(), command),
         (None, None) => Aim::Nowhere(Error::bad_request("room: expected, as this socket is bound to none")),
     }

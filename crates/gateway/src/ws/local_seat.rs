@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use roomkeeper_protocol::{Command, Error, ErrorCode, Join, JoinOk, Publish, Reply};
+use roomkeeper_protocol::{Command, Error, ErrorCode, Isolation, Join, JoinOk, Publish, Reply};
 use roomkeeper_types::{Epoch, LifeId};
 
 use super::conn::{Conn, Outgoing, Ticket};
+use super::credit::Credit;
+use super::events::Events;
 use super::source::Source;
 use super::subscription::Subscription;
 use super::window::Answer;
 use crate::failure;
 use crate::hub::Waiter;
-use crate::local::{LocalRoom, Span, publish_command, published};
+use crate::local::{LocalRoom, Span, cursor_in, open_holds, publish_command, published};
 use crate::route::OWNERSHIP_ENDS;
 
 /// A socket's place in a room that this node owns.
@@ -85,25 +87,25 @@ impl LocalSeat {
         life: Option<LifeId>,
         answer: Answer,
     ) {
-        let auto_create = self.room.edge.config.auto_create;
-        match publish_command(&self.room.name, life, conn.user(), publish, auto_create) {
-            Err(error) => answer.give(Err(error)),
-            Ok(command) => {
-                let done = Box::new(move |outcome: Result<_, _>| {
-                    let outcome = outcome.map_err(|error| failure::unsubmitted(&error));
-                    answer.give(published(outcome).map(Reply::Publish));
-                });
-                self.room.owned.submit(command, done).await;
-            }
-        }
+        let (auto_create, count) = (self.room.edge.config.auto_create, publish.messages.len());
+        let command = publish_command(&self.room.name, life, conn.user(), publish, auto_create);
+        let done = Box::new(move |outcome: Result<_, _>| {
+            let outcome = outcome.map_err(|error| failure::unsubmitted(&error));
+            answer.give(published(outcome, count).map(Reply::Publish));
+        });
+        self.room.owned.submit(command, done).await;
     }
 
     /// Carries out a command of one question and one answer.
     ///
     /// # Errors
     /// As the command.
-    pub(crate) async fn ask(&mut self, command: Command) -> Result<Reply, Error> {
+    pub(crate) async fn ask(&mut self, conn: &Conn, command: Command) -> Result<Reply, Error> {
         match command {
+            Command::Commit(commit) => self.room.commit(commit).await.map(Reply::Commit),
+            Command::Confirm(hold) => self.room.confirm(conn.user(), hold).await.map(Reply::Confirm),
+            Command::Rollback(hold) => self.room.rollback(conn.user(), hold).await.map(|()| Reply::Rollback),
+            Command::Signal(signal) => self.room.signal(conn.user(), signal).map(|()| Reply::Signal),
             Command::History(history) => self.room.history(&history).await.map(Reply::History),
             Command::Create(create) => self.room.create(&create).await.map(Reply::Create),
             Command::Delete(room) => self.room.delete(room.life).await.map(|()| Reply::Delete),
@@ -117,12 +119,21 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
     let id = conn.next_subscription();
     let waiter = Waiter::new(id, conn.ready.clone());
     let subscriber = room.edge.hub.subscribe(&room.name, life, waiter.clone());
+    // A node that follows the room for its own clients wants the messages only: what else there is goes to each
+    // client by its own way, which asks for no messages.
+    let follows = conn.relayed && !conn.single && join.credit.is_none();
+    let events = (!follows).then(|| {
+        let ear = Waiter::new(id, conn.ready.clone());
+        Events::new(&subscriber, ear, join.isolation)
+    });
     // `open` saw everything acked before the join. What was applied before the registration is in these
     // rows, what is applied after it comes through the feed: nothing falls in between.
-    let info = room.find_in(&room.owned.view(), Some(life))?;
-    let info = info.ok_or_else(|| failure::not_found(&room.name))?;
+    let view = room.owned.view();
+    let info = room.find_in(&view, Some(life))?.ok_or_else(|| failure::not_found(&room.name))?;
     subscriber.reached(info.next);
-    let span = Span::new(join.from, info.first, info.next)?;
+    let cursor = join.consumer.as_ref().map(|consumer| cursor_in(&view, &info, consumer)).transpose()?;
+    let committed = cursor.map(|cursor| cursor.committed);
+    let span = Span::of_consumer(join.from, info.first, info.next, committed)?;
     let ok = JoinOk {
         room: room.name.clone(),
         owner: room.edge.host.identity().node,
@@ -132,9 +143,18 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
         next: info.next,
         from: span.from,
         members: None,
-        committed: None,
-        unread: None,
+        committed,
+        unread: cursor.map(|cursor| cursor.unread),
     };
     let source = Source::Local(room.owned.clone());
-    Ok((ok, Subscription::new(id, subscriber, waiter, source, span, join.credit)))
+    let credit = join.credit.map(|ahead| Credit::new(ahead, span.from, join.consumer.clone()));
+    let mut subscription = Subscription::new(id, subscriber, waiter, source, span).with_credit(credit);
+    if let Some(events) = events {
+        let open = match join.isolation {
+            Isolation::Uncommitted => open_holds(&view, &room.name, life)?,
+            Isolation::Committed => Vec::new(),
+        };
+        subscription = subscription.with_events(events.with_open(open));
+    }
+    Ok((ok, subscription))
 }

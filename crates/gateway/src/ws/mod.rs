@@ -14,7 +14,9 @@
 //! alone, by permits (their sockets are not read).
 
 mod conn;
+mod credit;
 mod desk;
+mod events;
 mod inbox;
 mod lane;
 mod local_seat;
@@ -27,6 +29,7 @@ mod window;
 mod writer;
 
 pub(crate) use conn::{Conn, ConnSetup, Outgoing, Ticket};
+pub(crate) use credit::{Credit, Grant};
 pub(crate) use inbox::Refusal;
 pub(crate) use socket::{Purpose, Socket, serve};
 pub(crate) use source::{Page, PageAsk, Source, Standing};

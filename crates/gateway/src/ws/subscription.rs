@@ -9,6 +9,8 @@ use roomkeeper_protocol::{Codec, Error};
 use roomkeeper_types::{Offset, RoomName};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::credit::{Credit, Grant};
+use super::events::{Events, HoldsMissed};
 use super::source::{Page, PageAsk, Source, Standing};
 use crate::edge::Edge;
 use crate::hub::{FeedFrame, Step, Subscriber, SubscriptionId, Waiter};
@@ -24,8 +26,10 @@ pub(crate) struct Subscription {
     position: Offset,
     /// The last offset to send, if there is one.
     to: Option<Offset>,
-    /// The last offset that the client's credit reaches; `None`: it needs none.
-    limit: Option<Offset>,
+    /// `None`: the client needs none.
+    credit: Option<Credit>,
+    /// What happens beside the messages. `None`: it comes another way, from the room's owner.
+    events: Option<Events>,
 }
 
 /// What a subscription has for its client.
@@ -49,6 +53,9 @@ pub(crate) enum LogGap {
     /// It was trimmed meanwhile.
     #[error("offset {wanted} is not in the log any more, it goes on at {found}")]
     Trimmed { wanted: Offset, found: Offset },
+    /// The reader of what is held was too slow to hear of all of it.
+    #[error(transparent)]
+    HoldsMissed(#[from] HoldsMissed),
 }
 
 impl Subscription {
@@ -58,10 +65,26 @@ impl Subscription {
         waiter: Arc<Waiter>,
         source: Source,
         span: Span,
-        credit: Option<u64>,
     ) -> Self {
-        let limit = credit.map(|credit| Offset((span.from.get() - 1).saturating_add(credit)));
-        Self { id, subscriber, waiter, source, position: span.from, to: span.to, limit }
+        let Span { from, to } = span;
+        Self { id, subscriber, waiter, source, position: from, to, credit: None, events: None }
+    }
+
+    /// The same, that is sent no more messages than its credit allows.
+    pub(crate) fn with_credit(self, credit: Option<Credit>) -> Self {
+        Self { credit, ..self }
+    }
+
+    /// The same, that is told what happens beside the messages.
+    pub(crate) fn with_events(self, events: Events) -> Self {
+        Self { events: Some(events), ..self }
+    }
+
+    /// The client may have more messages. Whoever calls this gives the subscription a turn.
+    pub(crate) fn grant(&mut self, grant: &Grant) {
+        if let Some(credit) = &mut self.credit {
+            credit.grant(grant);
+        }
     }
 
     /// The room.
@@ -86,22 +109,28 @@ impl Subscription {
         if self.to.is_some_and(|to| self.position > to) {
             return Ok(Turn::Ended);
         }
-        if self.limit.is_some_and(|limit| self.position > limit) {
-            // It stays on the list, so that no message wakes a client that may not have it.
-            return Ok(Turn::Wait);
+        // One that has no credit stays on the list, so that no message wakes a client that may not have it.
+        let has_credit = self.credit.as_ref().is_none_or(|credit| self.position <= credit.limit());
+        if has_credit {
+            self.waiter.taken();
         }
-        self.waiter.taken();
         // Looked at behind that, as what comes next wakes it.
-        match self.source.standing() {
-            Standing::Stands => {}
-            Standing::NotYet => return Ok(Turn::Wait),
+        let step = match self.source.standing() {
             Standing::Doubtful => return Ok(Turn::Suspended),
+            Standing::Stands if has_credit => Some(self.subscriber.at(self.position)),
+            Standing::Stands | Standing::NotYet => None,
+        };
+        // Looked at behind the messages and handed out before them: what was held is heard of before it is confirmed.
+        if let Some(events) = &mut self.events
+            && let Some(message) = events.next(&self.subscriber, codec)?
+        {
+            return Ok(Turn::Message(message));
         }
-        match self.subscriber.at(self.position) {
-            Step::Wait => Ok(Turn::Wait),
-            Step::Ended => Ok(Turn::Ended),
-            Step::Frame(frame) => Ok(Turn::Message(self.take(&frame, codec))),
-            Step::Log(kept_to) => self.page(edge, codec, kept_to).await,
+        match step {
+            None | Some(Step::Wait) => Ok(Turn::Wait),
+            Some(Step::Ended) => Ok(Turn::Ended),
+            Some(Step::Frame(frame)) => Ok(Turn::Message(self.take(&frame, codec))),
+            Some(Step::Log(kept_to)) => self.page(edge, codec, kept_to).await,
         }
     }
 
@@ -134,6 +163,7 @@ impl Subscription {
 
     /// How far the client may be sent what reaches to `last`.
     fn until(&self, last: Offset) -> Offset {
-        [self.to, self.limit].into_iter().flatten().fold(last, Offset::min)
+        let limit = self.credit.as_ref().map(Credit::limit);
+        [self.to, limit].into_iter().flatten().fold(last, Offset::min)
     }
 }

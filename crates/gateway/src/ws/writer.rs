@@ -156,6 +156,13 @@ where
                 self.subscriptions.insert(subscription.id, *subscription);
             }
             Outgoing::Unsubscribe(room) => self.unsubscribe(&room),
+            Outgoing::Grant(room, grant) => {
+                let id = self.rooms.get(&room).copied();
+                if let Some((id, subscription)) = id.and_then(|id| Some((id, self.subscriptions.get_mut(&id)?))) {
+                    subscription.grant(&grant);
+                    self.due.push_back(id);
+                }
+            }
             Outgoing::Close(code, reason) => {
                 self.feed(close_message(code, reason)).await?;
                 return Ok(Progress::Closed);

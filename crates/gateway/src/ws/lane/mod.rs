@@ -13,12 +13,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roomkeeper_protocol::{CloseCode, Command, ErrorCode, Join, Publish, Reply, RoomRef};
+use roomkeeper_protocol::{CloseCode, Command, Credit, Error, ErrorCode, Join, Publish, Reply, RoomRef};
 use roomkeeper_types::{LifeId, RoomName};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::conn::{Conn, Outgoing, Ticket};
+use super::credit::Grant;
 use super::local_seat::LocalSeat;
 use super::seat::Seat;
 use super::window::{Answer, Window};
@@ -56,6 +57,8 @@ pub(crate) struct Lane {
     joined: bool,
     /// The life joined: what is not said otherwise means this one, also after its owner changed.
     life: Option<LifeId>,
+    /// Whether the client joined with credit, and may be given more.
+    has_credit: bool,
     window: Arc<Window>,
     /// Whether the client was told that the window is fenced.
     fence_told: bool,
@@ -87,6 +90,7 @@ impl Lane {
             seat,
             joined: false,
             life: None,
+            has_credit: false,
             window: Arc::default(),
             fence_told: false,
             upstreams,
@@ -119,6 +123,7 @@ impl Lane {
             // Boxed, as are the other rare ones: an idle socket's task is as large as its largest future.
             Command::Join(join) => Box::pin(self.join(join, ticket)).await,
             Command::Leave(_) => Box::pin(self.leave(ticket)).await,
+            Command::Credit(credit) => self.credit(&credit, ticket),
             other => Box::pin(self.ask(other, ticket)).await,
         }
         if self.is_over() { self.let_go().await } else { Flow::On }
@@ -267,6 +272,7 @@ impl Lane {
             if let Some(life) = joined {
                 self.joined = true;
                 self.life = Some(life);
+                self.has_credit = join.credit.is_some();
                 self.window.reopen();
                 self.fence_told = false;
             }
@@ -291,11 +297,31 @@ impl Lane {
         }
     }
 
-    async fn ask(&mut self, command: Command, ticket: Ticket) {
+    /// More credit, which is kept where the client is, whoever owns the room.
+    fn credit(&self, credit: &Credit, ticket: Ticket) {
+        let refusal = match (credit.room.life, self.life) {
+            _ if !self.joined => Some(Error::bad_request("credit: join the room first")),
+            (Some(meant), Some(joined)) if meant != joined => Some(failure::recreated(joined)),
+            _ if !self.has_credit => Some(Error::bad_request("credit: the room was joined without credit")),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            return ticket.answer(Err(refusal));
+        }
+        self.conn.send(Outgoing::Grant(self.room.clone(), Grant::More(credit.more)));
+        ticket.answer(Ok(Reply::Credit));
+    }
+
+    async fn ask(&mut self, command: Command, mut ticket: Ticket) {
         let deadline = self.hold();
         let command = self.bind(command);
+        if let Command::Commit(commit) = &command {
+            ticket.note_commit(self.room.clone(), commit.consumer.clone());
+        }
         let reads = matches!(command, Command::History(_));
-        let repeatable = reads && !self.relays_no_more();
+        // Carried out twice, each of these comes to the same.
+        let same = matches!(command, Command::Commit(_) | Command::Confirm(_) | Command::Rollback(_));
+        let repeatable = (reads || same) && !self.relays_no_more();
         let mut stale = None;
         loop {
             if let Err(error) = self.take_seat(stale, deadline).await {
@@ -306,7 +332,7 @@ impl Lane {
                 Some(Seat::Remote(seat)) => return seat.ask(command, ticket).await,
                 None => return ticket.answer(Err(failure::no_owner())),
             };
-            let mut answer = seat.ask(command.clone()).await;
+            let mut answer = seat.ask(&self.conn, command.clone()).await;
             if reads && answer.is_ok() && !seat.is_current() {
                 // Read, and then perhaps stopped for a while.
                 answer = Err(failure::no_owner());
@@ -322,10 +348,8 @@ impl Lane {
 
     /// A joined socket's commands mean the life it joined.
     fn bind(&self, mut command: Command) -> Command {
-        match &mut command {
-            Command::History(history) => history.room.life = history.room.life.or(self.life),
-            Command::Delete(room) => room.life = room.life.or(self.life),
-            _ => {}
+        if let Some(room) = command.room_mut() {
+            room.life = room.life.or(self.life);
         }
         command
     }
