@@ -5,6 +5,7 @@ use roomkeeper_room::{Refusal, RowsError};
 use roomkeeper_types::{LifeId, NodeId, Offset, RoomName};
 
 use crate::host::SubmitError;
+use crate::hub::Full;
 
 /// A definite no of the room's state machine.
 pub(crate) fn refused(refusal: &Refusal) -> Error {
@@ -59,6 +60,11 @@ pub(crate) fn trimmed(from: Offset, first: Offset) -> Error {
 pub(crate) fn beyond(from: Offset, next: Offset) -> Error {
     let text = format!("from: offset {} is beyond the next one, {}", from.get(), next.get());
     Error { next: Some(next.get()), ..Error::bad_request(text) }
+}
+
+/// The room takes no further member for now.
+pub(crate) fn room_full(full: &Full) -> Error {
+    Error::new(ErrorCode::RateLimited, format!("{full}; try again when somebody has left"))
 }
 
 pub(crate) fn timed_out() -> Error {

@@ -70,6 +70,9 @@ pub trait Ownership: Send + Sync + 'static {
     /// The epoch.
     fn epoch(&self) -> Epoch;
 
+    /// When it began.
+    fn begun(&self) -> Instant;
+
     /// Whether it lasts, checked now.
     fn is_current(&self) -> bool;
 
@@ -172,6 +175,10 @@ impl From<cluster::Route> for Route {
 impl Ownership for cluster::Ownership {
     fn epoch(&self) -> Epoch {
         self.epoch()
+    }
+
+    fn begun(&self) -> Instant {
+        self.begun()
     }
 
     fn is_current(&self) -> bool {

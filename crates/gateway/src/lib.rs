@@ -12,6 +12,7 @@
 
 pub mod host;
 
+mod clock;
 mod config;
 mod draining;
 mod edge;

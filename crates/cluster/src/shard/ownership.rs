@@ -44,6 +44,7 @@ pub struct Ownership {
 struct Inner {
     shard: ShardId,
     epoch: Epoch,
+    begun: Instant,
     group: Arc<dyn ShardGroup>,
     store: ReplicaStore,
     queue: Queue,
@@ -80,7 +81,8 @@ impl Ownership {
         let (queue, batcher) = Batcher::new(epoch, group.clone(), stamps, tuning, space, ended.clone());
         let until = Until::new(until);
         let read_timeout = tuning.answer_timeout;
-        let inner = Inner { shard, epoch, group, store, queue, ended, until, read_timeout };
+        let begun = Instant::now();
+        let inner = Inner { shard, epoch, begun, group, store, queue, ended, until, read_timeout };
         (Self { inner: Arc::new(inner) }, batcher)
     }
 
@@ -94,6 +96,12 @@ impl Ownership {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.inner.epoch
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn begun(&self) -> Instant {
+        self.inner.begun
     }
 
     /// Leader, own term applied, quorum heard less than 1.5 s ago, and no higher epoch heard of. Cheap: two

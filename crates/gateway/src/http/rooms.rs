@@ -145,9 +145,17 @@ pub(crate) fn same_room(named: Option<&RoomName>, room: &RoomName) -> Result<(),
     }
 }
 
-/// `GET /v1/rooms/{room}/presence`: not yet.
-pub(crate) async fn presence(_: RoomRequest) -> Failure {
-    Failure(failure::not_yet("presence"))
+/// `GET /v1/rooms/{room}/presence`.
+pub(crate) async fn presence(
+    State(edge): State<Arc<Edge>>,
+    request: RoomRequest,
+) -> Result<Response, Failure> {
+    let life = life(&request.parts.uri)?;
+    let (room, _) = match settle(&edge, request).await {
+        Ok(settled) => settled,
+        Err(response) => return Ok(response),
+    };
+    Ok(reply(StatusCode::OK, &Reply::Presence(room.presence(life).await?)))
 }
 
 #[derive(Deserialize)]

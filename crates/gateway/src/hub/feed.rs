@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use roomkeeper_protocol::Push;
-use roomkeeper_types::{LifeId, Offset, RoomName};
+use roomkeeper_types::{LifeId, Offset, RoomName, Timestamp};
 
 use super::FeedFrame;
 use super::audience::Listeners;
 use super::event::{Event, EventNumber, Found, Ring};
+use super::members::Members;
+use super::recent::{Entry, Recent};
 use super::wake::Waiter;
 
 /// Most frames a feed keeps.
@@ -41,6 +43,9 @@ pub(crate) struct Feed {
     /// There are messages, or events, that nobody was woken for yet.
     has_messages: AtomicBool,
     has_events: AtomicBool,
+    pub(super) members: Mutex<Members>,
+    /// Whether it stands in the hub's list of feeds whose members have changed.
+    pub(super) stirred: AtomicBool,
 }
 
 /// Which events.
@@ -62,6 +67,7 @@ struct State {
     ended: bool,
     /// By [`EventKind`].
     events: [Ring; 2],
+    recent: Recent,
 }
 
 struct Kept {
@@ -94,6 +100,8 @@ impl Feed {
             ears: Mutex::default(),
             has_messages: AtomicBool::new(false),
             has_events: AtomicBool::new(false),
+            members: Mutex::default(),
+            stirred: AtomicBool::new(false),
         }
     }
 
@@ -121,6 +129,7 @@ impl Feed {
     pub(crate) fn reached(&self, next: Offset) {
         let mut state = self.state.lock();
         state.next = state.next.max(next);
+        state.recent.begin(next);
         drop(state);
         self.has_messages.store(true, Ordering::Release);
     }
@@ -139,6 +148,7 @@ impl Feed {
         }
         let messages = frame.last().next().get().saturating_sub(frame.first().get());
         self.fresh.fetch_add(messages, Ordering::Relaxed);
+        state.recent.append(frame.items());
         state.bytes += frame.bytes();
         state.next = state.next.max(frame.last().next());
         state.frames.push_back(Kept { frame, at: Instant::now() });
@@ -154,11 +164,21 @@ impl Feed {
     }
 
     /// Drops frames that were there for long enough for everybody who keeps up.
-    pub(super) fn sweep(&self, now: Instant) {
+    pub(super) fn sweep(&self, now: Instant, time: Timestamp) {
         let mut state = self.state.lock();
+        state.recent.sweep(time);
         while state.frames.front().is_some_and(|kept| now.duration_since(kept.at) > AGE_MAX) {
             state.drop_oldest();
         }
+    }
+
+    pub(super) fn recent(&self, low: Offset, end: Offset) -> (Vec<Entry>, Option<(Offset, Offset)>) {
+        let state = self.state.lock();
+        (state.recent.range(low, end), state.recent.unknown(low, end))
+    }
+
+    pub(super) fn rebuild(&self, read: &[Entry]) {
+        self.state.lock().recent.rebuild(read);
     }
 
     /// What there is of a kind at `number`.
@@ -172,6 +192,11 @@ impl Feed {
             _ => EventKind::Hold,
         };
         self.state.lock().events[kind as usize].push(event);
+        self.stir();
+    }
+
+    /// Whoever listens is to look again.
+    pub(super) fn stir(&self) {
         self.has_events.store(true, Ordering::Release);
     }
 

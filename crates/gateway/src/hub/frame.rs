@@ -45,6 +45,11 @@ impl FeedFrame {
         Some(Self { proto: Message::Binary(proto).into(), ..frame })
     }
 
+    /// Its messages.
+    pub(crate) fn items(&self) -> &[Item] {
+        &self.items
+    }
+
     /// The offset of its first message.
     pub(crate) fn first(&self) -> Offset {
         // Never empty, see `of`.

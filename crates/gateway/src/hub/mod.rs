@@ -12,16 +12,19 @@
 //! `not_found` or `recreated`.
 
 mod audience;
+mod company;
 mod event;
 mod feed;
 mod frame;
+mod members;
+mod recent;
 #[cfg(test)]
 mod tests;
 mod wake;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -32,9 +35,13 @@ use roomkeeper_types::{LifeId, Offset, RoomName, ShardId};
 use tokio::sync::Notify;
 
 use self::audience::Audiences;
+use crate::clock;
+pub(crate) use company::{Counting, Membership};
 pub(crate) use event::{Event, EventNumber, Found};
 pub(crate) use feed::{EventKind, Feed, Step};
 pub(crate) use frame::{FeedFrame, to_message, to_protocol};
+pub(crate) use members::{Full, MemberId, Told};
+pub(crate) use recent::Entry;
 pub(crate) use wake::{Ready, SubscriptionId, Waiter};
 
 /// Locks over the feeds, by shard: apply threads of different shards do not meet.
@@ -57,6 +64,10 @@ pub struct Hub {
     dirtied: Notify,
     audiences: Audiences,
     subscribers: AtomicU64,
+    /// Feeds whose members have changed; each at most once.
+    stirred: Mutex<Vec<Arc<Feed>>>,
+    /// Feeds of rooms that have a new owner, and when their members are settled.
+    settling: Mutex<Vec<(Instant, Weak<Feed>)>>,
 }
 
 impl Hub {
@@ -71,10 +82,13 @@ impl Hub {
     pub(crate) async fn run(&self) {
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut look = tokio::time::interval(company::LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.dirtied.notified() => self.wake_dirty(),
                 _ = sweep.tick() => self.sweep(Instant::now()),
+                _ = look.tick() => self.look_at_members(Instant::now()),
             }
         }
     }
@@ -185,7 +199,7 @@ impl Hub {
     fn sweep(&self, now: Instant) {
         for stripe in &self.stripes {
             let feeds: Vec<_> = stripe.lock().values().cloned().collect();
-            feeds.iter().for_each(|feed| feed.sweep(now));
+            feeds.iter().for_each(|feed| feed.sweep(now, clock::now()));
         }
     }
 }
@@ -265,6 +279,17 @@ impl Subscriber {
     /// What there is of a kind at `number`.
     pub(crate) fn event(&self, kind: EventKind, number: EventNumber) -> Found {
         self.feed.event(kind, number)
+    }
+
+    /// Of the offsets from `low` to `end` (exclusive), those of the last minutes that are known here, and which the
+    /// log is to be asked about.
+    pub(crate) fn recent(&self, low: Offset, end: Offset) -> (Vec<Entry>, Option<(Offset, Offset)>) {
+        self.feed.recent(low, end)
+    }
+
+    /// What the log has right before what is known here.
+    pub(crate) fn rebuild(&self, read: &[Entry]) {
+        self.feed.rebuild(read);
     }
 }
 

@@ -11,7 +11,7 @@ use roomkeeper_types::{NodeId, Offset, RoomName};
 use super::current_view;
 use crate::edge::Edge;
 use crate::host::Owned;
-use crate::hub::to_protocol;
+use crate::hub::{Hub, to_protocol};
 
 /// Rooms of a list that names no limit.
 pub(crate) const LIMIT_DEFAULT: u32 = 100;
@@ -34,7 +34,7 @@ pub(crate) async fn own_rooms(edge: &Arc<Edge>, shards: &[Owned], ask: &Rooms) -
     let node = edge.host.identity().node;
     let limit = ask.limit.unwrap_or(LIMIT_DEFAULT) as usize;
     let views = try_join_all(shards.iter().map(|owned| current_view(edge, owned))).await?;
-    let ask = ask.clone();
+    let (ask, hub) = (ask.clone(), edge.hub.clone());
     let read = move || {
         let mut found = Vec::new();
         let mut more = false;
@@ -55,7 +55,7 @@ pub(crate) async fn own_rooms(edge: &Arc<Edge>, shards: &[Owned], ask: &Rooms) -
                 break;
             }
             let page = ask.page.unwrap_or_default() as usize;
-            rooms.push(summary(&views[index], info, node, page, &mut bytes_left)?);
+            rooms.push(summary(&hub, &views[index], info, node, page, &mut bytes_left)?);
         }
         Ok(Page { rooms, more })
     };
@@ -63,6 +63,7 @@ pub(crate) async fn own_rooms(edge: &Arc<Edge>, shards: &[Owned], ask: &Rooms) -
 }
 
 fn summary(
+    hub: &Hub,
     rows: &impl Rows,
     info: RoomInfo,
     owner: NodeId,
@@ -79,7 +80,7 @@ fn summary(
         messages: info.messages,
         first: info.first,
         next: info.next,
-        members: None,
+        members: info.options.presence.then(|| hub.member_count(info.life)).flatten(),
         items: items.into_iter().map(to_protocol).collect(),
     })
 }

@@ -3,6 +3,7 @@
 mod cursor;
 mod hold;
 mod list;
+mod presence;
 mod read;
 mod signal;
 mod span;

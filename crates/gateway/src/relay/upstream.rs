@@ -70,8 +70,8 @@ impl Upstream {
             rooms: Mutex::default(),
             pushes: Arc::new(Semaphore::new(PUSHES_MAX)),
         });
-        // The owner knows this client by the name it has here.
-        let hello = Hello { user: Some(conn.user()), ..Hello::default() };
+        // The owner knows this client by the names it has here.
+        let hello = Hello { user: Some(conn.user()), device: conn.device(), ..Hello::default() };
         let wire = Wire::open(&conn.edge, owner, hello, places.clone()).await?;
         Ok(Arc::new(Self { wire, places }))
     }

@@ -1,11 +1,11 @@
 //! One socket: what its reader, its writer and the commands on their way share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use roomkeeper_protocol::{CloseCode, Codec, CommandId, Error, ErrorCode, Hello, HelloOk, Push, Reply};
+use roomkeeper_protocol::{CloseCode, Codec, CommandId, Error, ErrorCode, Hello, HelloOk, Push, Reply, Seen};
 use roomkeeper_types::{ConsumerId, RoomName, UserId};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,6 +42,8 @@ pub(crate) enum Outgoing {
     Unsubscribe(RoomName),
     /// The client may have more of the room's messages.
     Grant(RoomName, Grant),
+    /// The client says what it has of the room.
+    Beat(RoomName, Box<Seen>),
     /// The last thing to write.
     Close(CloseCode, &'static str),
 }
@@ -60,6 +62,10 @@ pub(crate) struct Conn {
     pub(crate) ready: Arc<Ready>,
     session: String,
     who: Mutex<Who>,
+    /// Whether the client takes up a former session.
+    resumed: AtomicBool,
+    /// What the client's `hello` said, if it said it.
+    device: Mutex<Option<String>>,
     /// Unbounded by type; in fact replies are bounded by `units`, relayed pushes by their own permits, and
     /// everything else by a few per room or per reply.
     out: UnboundedSender<Outgoing>,
@@ -91,6 +97,8 @@ impl Conn {
             ready: Arc::default(),
             session: format!("{:032x}", rand::random::<u128>()),
             who: Mutex::new(Who::new(setup.user)),
+            resumed: AtomicBool::new(false),
+            device: Mutex::default(),
             out,
             units: Arc::new(Semaphore::new(UNITS_MAX as usize)),
             subscriptions: AtomicU64::new(0),
@@ -111,6 +119,12 @@ impl Conn {
     /// Takes a `hello`.
     pub(crate) fn hello(&self, hello: &Hello) -> Result<HelloOk, Error> {
         let user = self.who.lock().hello(hello)?;
+        if hello.session.is_some() {
+            self.resumed.store(true, Ordering::Relaxed);
+        }
+        if let Some(device) = &hello.device {
+            *self.device.lock() = Some(device.clone());
+        }
         let identity = self.edge.host.identity();
         Ok(HelloOk {
             node: identity.node,
@@ -127,6 +141,16 @@ impl Conn {
     /// The user in whose name a command is carried out.
     pub(crate) fn user(&self) -> UserId {
         self.who.lock().settle()
+    }
+
+    /// Whether the client takes up a former session.
+    pub(crate) fn resumed(&self) -> bool {
+        self.resumed.load(Ordering::Relaxed)
+    }
+
+    /// The user's device, if it has a name.
+    pub(crate) fn device(&self) -> Option<String> {
+        self.device.lock().clone()
     }
 
     /// A fresh id for a subscription.
@@ -194,6 +218,10 @@ impl Ticket {
 
     fn send(&mut self, result: Result<Reply, Error>) {
         self.answered = true;
+        if self.id == 0 && result.is_ok() {
+            // A heartbeat in its short form, which wants no reply.
+            return;
+        }
         if let (Some((room, consumer)), Ok(Reply::Commit(ok))) = (self.commits.take(), &result) {
             self.conn.send(Outgoing::Grant(room, Grant::Committed(consumer, ok.committed)));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use roomkeeper_protocol::{CloseCode, Command, Error, ErrorCode, Reply, Rooms};
+use roomkeeper_protocol::{CloseCode, Command, Error, ErrorCode, Heartbeat, Reply, Rooms};
 use roomkeeper_types::RoomName;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -106,7 +106,13 @@ enum Aim {
 fn for_room(command: Command, bound: Option<&RoomName>) -> Aim {
     let mut command = command;
     let named = match &mut command {
-        Command::Hello(_) | Command::Rooms(_) | Command::Heartbeat(_) => return Aim::Socket(command),
+        Command::Heartbeat(heartbeat) => {
+            return match heard_of(heartbeat, bound) {
+                Ok(()) => Aim::Socket(command),
+                Err(error) => Aim::Nowhere(error),
+            };
+        }
+        Command::Hello(_) | Command::Rooms(_) => return Aim::Socket(command),
         Command::Create(create) => create.room.clone(),
         other => other.room_mut().and_then(|room| room.room.clone()),
     };
@@ -120,11 +126,39 @@ fn for_room(command: Command, bound: Option<&RoomName>) -> Aim {
     }
 }
 
+/// Puts the names of rooms into a heartbeat, on a socket that is bound to `bound`.
+///
+/// # Errors
+/// `bad_request`: another room's, or none where one is to be named.
+fn heard_of(heartbeat: &mut Heartbeat, bound: Option<&RoomName>) -> Result<(), Error> {
+    for (room, _) in &mut heartbeat.rooms {
+        match (&room, bound) {
+            (Some(named), Some(bound)) if named != bound => {
+                return Err(Error::bad_request(format!("rooms: this socket is bound to room {bound}")));
+            }
+            (None, None) => {
+                return Err(Error::bad_request("rooms: expected names, as this socket is bound to none"));
+            }
+            (None, Some(bound)) => *room = Some(bound.clone()),
+            (Some(_), _) => {}
+        }
+    }
+    Ok(())
+}
+
 /// Carries out a command that is about no room.
 fn serve_socket(conn: &Arc<Conn>, command: Command, ticket: Ticket) {
     match command {
         Command::Hello(hello) => ticket.answer(conn.hello(&hello).map(Reply::Hello)),
         Command::Rooms(rooms) => spawn_list(conn, rooms, ticket),
+        Command::Heartbeat(heartbeat) => {
+            for (room, seen) in heartbeat.rooms {
+                if let Some(room) = room {
+                    conn.send(Outgoing::Beat(room, Box::new(seen)));
+                }
+            }
+            ticket.answer(Ok(Reply::Heartbeat));
+        }
         other => ticket.answer(Err(crate::failure::not_yet(other.name()))),
     }
 }

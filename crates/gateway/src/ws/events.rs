@@ -1,4 +1,4 @@
-//! What a subscription is told beside the messages: signals, and holds if its client wants to see them.
+//! What a subscription is told beside the messages: signals, who is there, and what is held if its client wants to see it.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use roomkeeper_protocol::{Codec, Isolation, Push};
 use roomkeeper_types::MessageId;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::hub::{EventKind, EventNumber, Found, Subscriber, Waiter, to_message};
+use crate::hub::{EventKind, EventNumber, Found, Full, Membership, Subscriber, Told, Waiter, to_message};
 
 /// Holds were made or dropped that the client was not told of: it joins again, and gets all that are open.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,16 @@ pub(crate) struct Events {
     signals: EventNumber,
     /// `None`: the client does not want to see what is held.
     holds: Option<Holds>,
+    presence: Option<Presence>,
+}
+
+/// A client that is a member, and is told of the others.
+struct Presence {
+    told: Told,
+    /// `None`: the client says that it is not there at the moment.
+    membership: Option<Membership>,
+    /// To enter again.
+    enter: Box<dyn Fn(&Subscriber) -> Result<Membership, Full> + Send>,
 }
 
 struct Holds {
@@ -40,7 +50,32 @@ impl Events {
             known: HashSet::new(),
         };
         let holds = (isolation == Isolation::Uncommitted).then(holds);
-        Self { ear, signals: numbers[EventKind::Signal as usize], holds }
+        Self { ear, signals: numbers[EventKind::Signal as usize], holds, presence: None }
+    }
+
+    /// The client is a member from now on, and is told of the others. `enter` makes it one, and is called again
+    /// when it comes back after it said that it was away.
+    ///
+    /// # Errors
+    /// The room is full.
+    pub(crate) fn with_presence(
+        self,
+        subscriber: &Subscriber,
+        enter: impl Fn(&Subscriber) -> Result<Membership, Full> + Send + 'static,
+    ) -> Result<Self, Full> {
+        let membership = Some(enter(subscriber)?);
+        let presence = Presence { told: Told::Nothing, membership, enter: Box::new(enter) };
+        Ok(Self { presence: Some(presence), ..self })
+    }
+
+    /// The client says whether it is there. Where others have filled the room meanwhile, it stays away.
+    pub(crate) fn note_here(&mut self, subscriber: &Subscriber, here: bool) {
+        let Some(presence) = &mut self.presence else { return };
+        if !here {
+            presence.membership = None;
+        } else if presence.membership.is_none() {
+            presence.membership = (presence.enter)(subscriber).ok();
+        }
     }
 
     /// The client is sent these `held` pushes first.
@@ -66,6 +101,12 @@ impl Events {
             && let Some(message) = holds.next(subscriber, codec)?
         {
             return Ok(Some(message));
+        }
+        if let Some(presence) = &mut self.presence
+            && let Some((event, told)) = subscriber.company(presence.told)
+        {
+            presence.told = told;
+            return Ok(Some(event.message(codec)));
         }
         loop {
             match subscriber.event(EventKind::Signal, self.signals) {

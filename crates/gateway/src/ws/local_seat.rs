@@ -1,9 +1,11 @@
 //! A socket's place in a room that this node owns.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use roomkeeper_protocol::{Command, Error, ErrorCode, Isolation, Join, JoinOk, Publish, Reply};
+use roomkeeper_room::read::RoomInfo;
 use roomkeeper_types::{Epoch, LifeId};
 
 use super::conn::{Conn, Outgoing, Ticket};
@@ -12,10 +14,14 @@ use super::events::Events;
 use super::source::Source;
 use super::subscription::Subscription;
 use super::window::Answer;
+use crate::clock::now;
 use crate::failure;
-use crate::hub::Waiter;
+use crate::hub::{Counting, Full, MemberId, Membership, Subscriber, Waiter};
 use crate::local::{LocalRoom, Span, cursor_in, open_holds, publish_command, published};
 use crate::route::OWNERSHIP_ENDS;
+
+/// How long members that a former owner knew may take to come back.
+const SETTLING: Duration = Duration::from_secs(8);
 
 /// A socket's place in a room that this node owns.
 pub(crate) struct LocalSeat {
@@ -105,6 +111,7 @@ impl LocalSeat {
             Command::Commit(commit) => self.room.commit(commit).await.map(Reply::Commit),
             Command::Confirm(hold) => self.room.confirm(conn.user(), hold).await.map(Reply::Confirm),
             Command::Rollback(hold) => self.room.rollback(conn.user(), hold).await.map(|()| Reply::Rollback),
+            Command::Presence(presence) => self.room.presence(presence.life).await.map(Reply::Presence),
             Command::Signal(signal) => self.room.signal(conn.user(), signal).map(|()| Reply::Signal),
             Command::History(history) => self.room.history(&history).await.map(Reply::History),
             Command::Create(create) => self.room.create(&create).await.map(Reply::Create),
@@ -122,7 +129,7 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
     // A node that follows the room for its own clients wants the messages only: what else there is goes to each
     // client by its own way, which asks for no messages.
     let follows = conn.relayed && !conn.single && join.credit.is_none();
-    let events = (!follows).then(|| {
+    let mut events = (!follows).then(|| {
         let ear = Waiter::new(id, conn.ready.clone());
         Events::new(&subscriber, ear, join.isolation)
     });
@@ -134,6 +141,12 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
     let cursor = join.consumer.as_ref().map(|consumer| cursor_in(&view, &info, consumer)).transpose()?;
     let committed = cursor.map(|cursor| cursor.committed);
     let span = Span::of_consumer(join.from, info.first, info.next, committed)?;
+    let has_presence = info.options.presence && join.presence.unwrap_or(true);
+    if has_presence && let Some(listening) = events.take() {
+        let enter = entrance(room, &info, conn);
+        events = Some(listening.with_presence(&subscriber, enter).map_err(|full| failure::room_full(&full))?);
+    }
+    let members = info.options.presence.then(|| room.edge.hub.member_count(life)).flatten();
     let ok = JoinOk {
         room: room.name.clone(),
         owner: room.edge.host.identity().node,
@@ -142,7 +155,7 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
         first: info.first,
         next: info.next,
         from: span.from,
-        members: None,
+        members,
         committed,
         unread: cursor.map(|cursor| cursor.unread),
     };
@@ -157,4 +170,20 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
         subscription = subscription.with_events(events.with_open(open));
     }
     Ok((ok, subscription))
+}
+
+/// How a client becomes a member of the room.
+fn entrance(
+    room: &LocalRoom,
+    info: &RoomInfo,
+    conn: &Conn,
+) -> impl Fn(&Subscriber) -> Result<Membership, Full> + Send + use<> {
+    let id = MemberId { user: conn.user(), device: conn.device() };
+    let max = info.options.max_members;
+    // A room of this very ownership had no members before it.
+    let begun = room.owned.begun();
+    let is_older = info.created.millis() < now().millis().saturating_sub(begun.elapsed().as_millis() as u64);
+    let settles_at = Some(begun + SETTLING).filter(|at| is_older && *at > Instant::now());
+    let counting = Counting { epoch: room.owned.epoch(), settles_at };
+    move |subscriber| subscriber.enter(id.clone(), counting, now(), max)
 }

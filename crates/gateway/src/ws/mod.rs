@@ -13,6 +13,7 @@
 //! a slow subscriber, by having none but its position (it goes on from the log); what other owners push to one client
 //! alone, by permits (their sockets are not read).
 
+mod beat;
 mod conn;
 mod credit;
 mod desk;
@@ -29,7 +30,7 @@ mod window;
 mod writer;
 
 pub(crate) use conn::{Conn, ConnSetup, Outgoing, Ticket};
-pub(crate) use credit::{Credit, Grant};
+pub(crate) use credit::Credit;
 pub(crate) use inbox::Refusal;
 pub(crate) use socket::{Purpose, Socket, serve};
 pub(crate) use source::{Page, PageAsk, Source, Standing};

@@ -5,15 +5,17 @@
 
 use std::sync::Arc;
 
-use roomkeeper_protocol::{Codec, Error};
+use roomkeeper_protocol::{Codec, Error, Seen};
 use roomkeeper_types::{Offset, RoomName};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::beat::{Beat, Pulse, Step as BeatStep};
 use super::credit::{Credit, Grant};
 use super::events::{Events, HoldsMissed};
 use super::source::{Page, PageAsk, Source, Standing};
+use crate::clock;
 use crate::edge::Edge;
-use crate::hub::{FeedFrame, Step, Subscriber, SubscriptionId, Waiter};
+use crate::hub::{Entry, FeedFrame, Step, Subscriber, SubscriptionId, Waiter, to_message};
 use crate::local::Span;
 
 /// A position in a room's log.
@@ -28,6 +30,9 @@ pub(crate) struct Subscription {
     to: Option<Offset>,
     /// `None`: the client needs none.
     credit: Option<Credit>,
+    pulse: Pulse,
+    /// The heartbeat that is being answered.
+    beat: Option<Beat>,
     /// What happens beside the messages. `None`: it comes another way, from the room's owner.
     events: Option<Events>,
 }
@@ -67,7 +72,8 @@ impl Subscription {
         span: Span,
     ) -> Self {
         let Span { from, to } = span;
-        Self { id, subscriber, waiter, source, position: from, to, credit: None, events: None }
+        let (pulse, beat) = (Pulse::new(from), None);
+        Self { id, subscriber, waiter, source, position: from, to, credit: None, pulse, beat, events: None }
     }
 
     /// The same, that is sent no more messages than its credit allows.
@@ -78,6 +84,14 @@ impl Subscription {
     /// The same, that is told what happens beside the messages.
     pub(crate) fn with_events(self, events: Events) -> Self {
         Self { events: Some(events), ..self }
+    }
+
+    /// The client says what it has, and whether it is there. Whoever calls this gives the subscription a turn.
+    pub(crate) fn beat(&mut self, seen: Seen, resumed: bool) {
+        if let Some(events) = &mut self.events {
+            events.note_here(&self.subscriber, seen.here);
+        }
+        self.beat = Some(self.pulse.beat(self.position, seen, resumed));
     }
 
     /// The client may have more messages. Whoever calls this gives the subscription a turn.
@@ -105,6 +119,9 @@ impl Subscription {
     pub(crate) async fn turn(&mut self, edge: &Edge, codec: Codec) -> Result<Turn, LogGap> {
         if self.source.standing() == Standing::Doubtful {
             return Ok(Turn::Suspended);
+        }
+        if let Some(turn) = self.answer_beat(edge, codec).await? {
+            return Ok(turn);
         }
         if self.to.is_some_and(|to| self.position > to) {
             return Ok(Turn::Ended);
@@ -145,6 +162,62 @@ impl Subscription {
             Page::NotYet => Ok(Turn::Wait),
             Page::Gone => Ok(Turn::Ended),
             Page::Doubtful => Ok(Turn::Suspended),
+        }
+    }
+
+    /// Goes on with the heartbeat that is being answered. `None`: there is none, or nothing is missing any more.
+    async fn answer_beat(&mut self, edge: &Edge, codec: Codec) -> Result<Option<Turn>, LogGap> {
+        let Some(mut beat) = self.beat.take() else { return Ok(None) };
+        let (low, end) = beat.span();
+        let life = self.subscriber.life();
+        loop {
+            let (recent, unknown) = self.subscriber.recent(low, end);
+            let ask = match &mut beat.step {
+                BeatStep::Read(at, read) => match unknown.filter(|(_, end)| *at < *end) {
+                    Some((low, end)) => PageAsk { life, from: low.max(*at), to: Offset(end.get() - 1) },
+                    None => {
+                        self.subscriber.rebuild(read);
+                        read.extend(recent.iter().skip_while(|entry| entry.offset < *at));
+                        let known = std::mem::take(read);
+                        beat.compare(&known, clock::now());
+                        continue;
+                    }
+                },
+                BeatStep::Fetch(missing) => match missing.front() {
+                    Some((from, to)) => PageAsk { life, from: *from, to: *to },
+                    None => return Ok(None),
+                },
+            };
+            // So that it is woken for the page also where it has no credit.
+            self.waiter.taken();
+            let frame = match self.source.page(edge, ask, &self.waiter).await.map_err(LogGap::Unreadable)? {
+                Page::Here(frame) => frame,
+                Page::Gone => return Ok(None),
+                Page::NotYet => {
+                    self.beat = Some(beat);
+                    return Ok(Some(Turn::Wait));
+                }
+                Page::Doubtful => {
+                    self.beat = Some(beat);
+                    return Ok(Some(Turn::Suspended));
+                }
+            };
+            let behind = frame.last().next();
+            match &mut beat.step {
+                BeatStep::Read(at, read) => {
+                    read.extend(frame.items().iter().map(Entry::from));
+                    *at = behind;
+                }
+                BeatStep::Fetch(missing) => {
+                    match missing.front_mut() {
+                        Some((from, to)) if behind <= *to => *from = behind,
+                        _ => drop(missing.pop_front()),
+                    }
+                    self.beat = Some(beat);
+                    let sync = codec.encode_sync(self.subscriber.room(), frame.items());
+                    return Ok(Some(Turn::Message(to_message(sync))));
+                }
+            }
         }
     }
 

@@ -156,12 +156,11 @@ where
                 self.subscriptions.insert(subscription.id, *subscription);
             }
             Outgoing::Unsubscribe(room) => self.unsubscribe(&room),
-            Outgoing::Grant(room, grant) => {
-                let id = self.rooms.get(&room).copied();
-                if let Some((id, subscription)) = id.and_then(|id| Some((id, self.subscriptions.get_mut(&id)?))) {
-                    subscription.grant(&grant);
-                    self.due.push_back(id);
-                }
+            Outgoing::Grant(room, grant) => self.with_subscription(&room, |it| it.grant(&grant)),
+            Outgoing::Beat(room, seen) => {
+                let resumed = self.conn.resumed();
+                // A room that the client is not subscribed to has nothing to be missing.
+                self.with_subscription(&room, |it| it.beat(*seen, resumed));
             }
             Outgoing::Close(code, reason) => {
                 self.feed(close_message(code, reason)).await?;
@@ -169,6 +168,15 @@ where
             }
         }
         Ok(Progress::More)
+    }
+
+    /// Tells a room's subscription something, and gives it a turn.
+    fn with_subscription(&mut self, room: &RoomName, tell: impl FnOnce(&mut Subscription)) {
+        let Some(id) = self.rooms.get(room) else { return };
+        if let Some(subscription) = self.subscriptions.get_mut(id) {
+            tell(subscription);
+            self.due.push_back(*id);
+        }
     }
 
     fn unsubscribe(&mut self, room: &RoomName) {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -58,6 +58,8 @@ struct ShardState {
     owner: Option<NodeId>,
     /// The owner has heard no quorum for too long, and has not noticed yet.
     doubtful: bool,
+    /// When the owner became it.
+    begun: Instant,
 }
 
 type Submitted = (Epoch, Command, Completion);
@@ -76,6 +78,7 @@ impl Cluster {
                 epoch: Epoch(1),
                 owner: None,
                 doubtful: false,
+                begun: Instant::now(),
             };
             Shard { state: Mutex::new(state), queue, log, submissions: watch::Sender::new(0) }
         });
@@ -125,6 +128,7 @@ impl Cluster {
             state.epoch = state.epoch.next();
             state.owner = owner;
             state.doubtful = false;
+            state.begun = Instant::now();
         }
         self.0.changed.send_modify(|count| *count += 1);
     }
@@ -188,7 +192,8 @@ impl Cluster {
             let mut state = self.shard(shard).state.lock();
             state.index += 1;
             let at = LogPosition { epoch: state.epoch, index: LogIndex(state.index) };
-            let batch = Batch { time: Timestamp(state.index), commands: vec![command] };
+            let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+            let batch = Batch { time: Timestamp(clock.try_into().unwrap()), commands: vec![command] };
             let mut applier = Applier::new(&state.rows, shard, self.count());
             let outcome = applier.apply(at, batch, &mut effects).unwrap().remove(0);
             let writes = applier.into_writes();
@@ -361,6 +366,10 @@ struct FakeOwnership {
 impl Ownership for FakeOwnership {
     fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    fn begun(&self) -> Instant {
+        self.cluster.shard(self.shard).state.lock().begun
     }
 
     fn is_current(&self) -> bool {
