@@ -13,6 +13,7 @@ use crate::draining::Draining;
 use crate::failure;
 use crate::host::Host;
 use crate::hub::Hub;
+use crate::identity::{Access, Caller};
 use crate::relay::{HttpRelay, NodeLinks};
 
 /// Reads of rows that may block at once. Bounds threads and the memory of pages on their way; further ones
@@ -24,6 +25,8 @@ pub(crate) struct Edge {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: GatewayConfig,
+    /// Who may do what.
+    pub(crate) access: Arc<Access>,
     /// To other nodes.
     pub(crate) relay: HttpRelay,
     /// The rooms of other nodes that clients of this one are subscribed to.
@@ -38,18 +41,25 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    pub(crate) fn new(host: Arc<dyn Host>, hub: Arc<Hub>, config: GatewayConfig) -> Self {
+    pub(crate) fn new(host: Arc<dyn Host>, hub: Arc<Hub>, config: GatewayConfig, access: Access) -> Self {
+        let access = Arc::new(access);
         Self {
-            relay: HttpRelay::new(host.identity().node),
+            relay: HttpRelay::new(host.identity().node, access.clone()),
             links: NodeLinks::default(),
             host,
             hub,
             config,
+            access,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             draining: Draining::default(),
             reads: Semaphore::new(READS_MAX),
         }
+    }
+
+    /// Whether another node relays a request, and in whose name.
+    pub(crate) fn caller(&self, parts: &http::request::Parts) -> Caller {
+        Caller::of(&self.access, self.host.identity().node, parts)
     }
 
     /// Reads rows where blocking is allowed.

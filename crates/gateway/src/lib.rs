@@ -8,7 +8,9 @@
 //! - `ws`: sockets; `http`: plain HTTP and handshakes.
 //! - `route`: what happens to a request for a room of another node; `relay`: the way through this one.
 //!
-//! Not here yet: tokens and scopes (`identity` has their seam), presence, cursors, credit and holds, metrics, TLS.
+//! - `identity`: who a client is, and what it may do.
+//!
+//! Not here yet: presence, cursors, credit and holds, metrics, TLS.
 
 pub mod host;
 
@@ -29,4 +31,5 @@ mod ws;
 pub use config::{ConfigError, GatewayConfig};
 pub use draining::Drain;
 pub use hub::Hub;
+pub use identity::Access;
 pub use serve::Gateway;

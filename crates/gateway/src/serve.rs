@@ -24,6 +24,7 @@ use crate::edge::Edge;
 use crate::host::Host;
 use crate::http;
 use crate::hub::Hub;
+use crate::identity::Access;
 
 /// Read buffer of a connection before it is a socket; also the longest head of a request.
 const HTTP_BUFFER: usize = 64 << 10;
@@ -36,10 +37,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway to the cluster that `host` is a node of. `hub` is the observer that the node was started with.
+    /// A gateway to the cluster that `host` is a node of. `hub` is the observer that the node was started with,
+    /// `access` what clients are asked for.
     #[must_use]
-    pub fn new(host: impl Host, hub: Arc<Hub>, config: GatewayConfig) -> Self {
-        Self { edge: Arc::new(Edge::new(Arc::new(host), hub, config)) }
+    pub fn new(host: impl Host, hub: Arc<Hub>, config: GatewayConfig, access: Access) -> Self {
+        Self { edge: Arc::new(Edge::new(Arc::new(host), hub, config, access)) }
     }
 
     /// The means to stop in good order.

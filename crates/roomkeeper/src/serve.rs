@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use roomkeeper_cluster::{Node, StartError};
-use roomkeeper_gateway::{Gateway, Hub};
+use roomkeeper_gateway::{Access, Gateway, Hub};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -188,7 +188,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
     tracing::info!(node = %identity.node, cluster = %identity.cluster, url = identity.client_url, "serving");
 
     let stop = CancellationToken::new();
-    let gateway = Gateway::new(node.clone(), hub, config.gateway.clone());
+    let gateway = Gateway::new(node.clone(), hub, config.gateway.clone(), Access::open());
     let serving_admin =
         gateway.serve_admin(admin, crate::admin::router(node.clone()), stop.clone().cancelled_owned());
     let drain = gateway.drain();

@@ -120,6 +120,14 @@ pub struct UserId(Arc<str>);
 
 name_type!(UserId);
 
+impl UserId {
+    /// Whoever has not said who it is.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self("anonymous".into())
+    }
+}
+
 impl FromStr for UserId {
     type Err = NameError;
 

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, UPGRADE};
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode, Uri};
 use roomkeeper_protocol::{
     Error, ErrorCode, OwnerHint, Reply, encode_error_json, encode_redirect_json, encode_reply_json,
@@ -37,8 +37,13 @@ impl IntoResponse for Failure {
 /// An error under a status of its own.
 pub(crate) fn error_with(status: StatusCode, error: &Error) -> Response {
     let mut response = json_bytes(status, encode_error_json(error));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    let said = match status {
+        StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, RETRY_AFTER_SECONDS)),
+        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
+        _ => None,
+    };
+    if let Some((name, value)) = said {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }

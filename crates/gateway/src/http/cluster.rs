@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::answer::json;
+use super::answer::{Failure, json};
 use crate::edge::Edge;
 
 #[derive(Serialize)]
@@ -16,6 +16,16 @@ struct Health {
     /// What is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+}
+
+/// `GET /v1/cluster` for clients: whoever may ask for anything may ask for this.
+pub(crate) async fn map_for_clients(
+    State(edge): State<Arc<Edge>>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let (parts, _) = request.into_parts();
+    edge.access.of_request(&parts, &edge.caller(&parts))?;
+    Ok(map(State(edge)).await)
 }
 
 /// `GET /v1/cluster`: nodes and shards, enough for a client to find rooms by itself.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
+use roomkeeper_auth::Action;
 use roomkeeper_protocol::{
     Command, Error, From, History, Isolation, Publish, Reply, RoomRef, decode_publish_json, validate,
 };
@@ -12,7 +13,7 @@ use roomkeeper_types::Offset;
 use serde::Deserialize;
 
 use super::answer::{Failure, reply};
-use super::request::{RoomRequest, life, query, user};
+use super::request::{RoomRequest, life, query};
 use super::rooms::same_room;
 use super::settle::Asking;
 use crate::edge::Edge;
@@ -29,6 +30,7 @@ pub(crate) async fn history(
     State(edge): State<Arc<Edge>>,
     request: RoomRequest,
 ) -> Result<Response, Failure> {
+    request.allow(&edge, Action::History)?;
     let history = read_history(&request.parts.uri)?;
     let command = Command::History(history.clone());
     validate(&command, &edge.config.limits)?;
@@ -73,8 +75,8 @@ pub(crate) async fn publish(
     State(edge): State<Arc<Edge>>,
     request: RoomRequest,
 ) -> Result<Response, Failure> {
+    let identity = request.allow(&edge, Action::Publish)?;
     let life = life(&request.parts.uri)?;
-    let user = user(&request.parts)?;
     let mut asking = match Asking::read(&edge, request).await {
         Ok(asking) => asking,
         Err(response) => return Ok(response),
@@ -88,7 +90,7 @@ pub(crate) async fn publish(
         same_room(publish.room.room.as_ref(), &room.name)?;
         let named = RoomRef { life: publish.room.life.or(life), ..publish.room };
         // The ids of its messages tell that they are known, wherever it is sent again.
-        match room.publish(user.clone(), Publish { room: named, ..publish }).await {
+        match room.publish(&identity, Publish { room: named, ..publish }).await {
             Err(error) if asking.goes_on(&room, &error).await => {}
             published => return Ok(reply(StatusCode::OK, &Reply::Publish(published?))),
         }

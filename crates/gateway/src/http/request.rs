@@ -8,22 +8,47 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::{Request, Uri, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use roomkeeper_auth::{Action, Identity};
 use roomkeeper_protocol::{Error, ErrorCode};
-use roomkeeper_types::{LifeId, RoomName, UserId};
+use roomkeeper_types::{LifeId, RoomName};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::Failure;
 use crate::edge::Edge;
-use crate::identity;
-use crate::route::{Ask, Query, RELAY_HEADER};
+use crate::identity::{Caller, forbidden};
+use crate::route::{Ask, Query};
 
 /// A request that names a room.
 pub(crate) struct RoomRequest {
     pub(crate) room: RoomName,
     pub(crate) ask: Ask,
+    pub(crate) caller: Caller,
     pub(crate) parts: request::Parts,
     pub(crate) body: Body,
+}
+
+impl RoomRequest {
+    /// Who asks, if that one may do this with the room, whether it is there or not.
+    ///
+    /// # Errors
+    /// `unauthorized`, `forbidden`.
+    pub(crate) fn allow(&self, edge: &Edge, action: Action) -> Result<Identity, Error> {
+        self.allow_if(edge, |identity| identity.allows(action, &self.room))
+    }
+
+    /// Who asks, if that one may see the room.
+    ///
+    /// # Errors
+    /// `unauthorized`, `forbidden`.
+    pub(crate) fn allow_to_see(&self, edge: &Edge) -> Result<Identity, Error> {
+        self.allow_if(edge, |identity| identity.sees(&self.room))
+    }
+
+    fn allow_if(&self, edge: &Edge, may: impl FnOnce(&Identity) -> bool) -> Result<Identity, Error> {
+        let identity = edge.access.of_request(&self.parts, &self.caller)?;
+        if may(&identity) { Ok(identity) } else { Err(forbidden(&self.room)) }
+    }
 }
 
 impl FromRequest<Arc<Edge>> for RoomRequest {
@@ -32,8 +57,9 @@ impl FromRequest<Arc<Edge>> for RoomRequest {
     async fn from_request(request: Request<Body>, edge: &Arc<Edge>) -> Result<Self, Failure> {
         let (mut parts, body) = request.into_parts();
         let room = room(&mut parts, edge).await?;
-        let ask = ask(&parts)?;
-        Ok(Self { room, ask, parts, body })
+        let caller = edge.caller(&parts);
+        let ask = ask(&parts, &caller)?;
+        Ok(Self { room, ask, caller, parts, body })
     }
 }
 
@@ -51,7 +77,7 @@ async fn room(parts: &mut request::Parts, edge: &Arc<Edge>) -> Result<RoomName, 
 ///
 /// # Errors
 /// `bad_request`: a query parameter is not what it should be.
-pub(crate) fn ask(parts: &request::Parts) -> Result<Ask, Error> {
+pub(crate) fn ask(parts: &request::Parts, caller: &Caller) -> Result<Ask, Error> {
     let query = Query::of(&parts.uri)?;
     Ok(Ask {
         socket: false,
@@ -59,7 +85,8 @@ pub(crate) fn ask(parts: &request::Parts) -> Result<Ask, Error> {
         hops: query.hops,
         origin: parts.headers.contains_key(ORIGIN),
         authorization: parts.headers.contains_key(AUTHORIZATION),
-        relayed: parts.headers.contains_key(RELAY_HEADER),
+        relayed: matches!(caller, Caller::Relay(_)),
+        unproven: *caller == Caller::Unproven,
     })
 }
 
@@ -85,19 +112,6 @@ pub(crate) fn life(uri: &Uri) -> Result<Option<LifeId>, Error> {
     let Life { life } = query(uri)?;
     let parsed = life.map(|life| life.parse()).transpose();
     parsed.map_err(|error| Error::bad_request(format!("life: {error}")))
-}
-
-/// The user in whose name a request is.
-///
-/// # Errors
-/// `bad_request`: no user has such a name.
-pub(crate) fn user(parts: &request::Parts) -> Result<UserId, Error> {
-    #[derive(Deserialize)]
-    struct User {
-        user: Option<String>,
-    }
-    let User { user } = query(&parts.uri)?;
-    identity::of_request(&parts.headers, user.as_deref())
 }
 
 /// Reads a whole body.

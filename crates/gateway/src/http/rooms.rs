@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use roomkeeper_auth::Action;
 use roomkeeper_protocol::{Command, Error, ErrorCode, Reply, Rooms, decode_create_json, validate};
 use roomkeeper_room::read;
 use roomkeeper_types::{Epoch, NodeId, Offset, ReplicaId, RoomName, ShardId};
@@ -60,6 +61,7 @@ struct Source {
 
 /// `GET /v1/rooms/{room}`.
 pub(crate) async fn show(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failure> {
+    request.allow_to_see(&edge)?;
     let life = life(&request.parts.uri)?;
     let Source { replica } = query(&request.parts.uri)?;
     match replica.as_deref() {
@@ -113,6 +115,7 @@ fn local_copy(edge: &Edge, room: &RoomName) -> Result<Response, Failure> {
 
 /// `PUT /v1/rooms/{room}`.
 pub(crate) async fn create(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failure> {
+    request.allow(&edge, Action::Create)?;
     let (room, body) = match settle(&edge, request).await {
         Ok(settled) => settled,
         Err(response) => return Ok(response),
@@ -125,6 +128,7 @@ pub(crate) async fn create(State(edge): State<Arc<Edge>>, request: RoomRequest) 
 
 /// `DELETE /v1/rooms/{room}`.
 pub(crate) async fn delete(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failure> {
+    request.allow(&edge, Action::Delete)?;
     let life = life(&request.parts.uri)?;
     let (room, _) = match settle(&edge, request).await {
         Ok(settled) => settled,
@@ -150,6 +154,7 @@ pub(crate) async fn presence(
     State(edge): State<Arc<Edge>>,
     request: RoomRequest,
 ) -> Result<Response, Failure> {
+    request.allow(&edge, Action::Presence)?;
     let life = life(&request.parts.uri)?;
     let (room, _) = match settle(&edge, request).await {
         Ok(settled) => settled,
@@ -171,13 +176,15 @@ struct ListQuery {
 /// `GET /v1/rooms`.
 pub(crate) async fn list(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Result<Response, Failure> {
     let (parts, _) = request.into_parts();
-    let ask = ask(&parts)?;
+    let caller = edge.caller(&parts);
+    let ask = ask(&parts, &caller)?;
+    let identity = edge.access.of_request(&parts, &caller)?;
     let query: ListQuery = query(&parts.uri)?;
     let rooms = Rooms { prefix: query.prefix, after: query.after, limit: query.limit, page: query.page };
     let command = Command::Rooms(rooms.clone());
     validate(&command, &edge.config.limits)?;
     if !ask.relayed {
-        let listed = list_rooms(&edge, &rooms).await?;
+        let listed = list_rooms(&edge, &identity, &rooms).await?;
         return Ok(reply(StatusCode::OK, &Reply::Rooms(listed)));
     }
     let mut owned = Vec::new();
@@ -187,7 +194,7 @@ pub(crate) async fn list(State(edge): State<Arc<Edge>>, request: Request<Body>) 
             route => return Ok(misdirected(edge.host.as_ref(), &route)),
         }
     }
-    let page = own_rooms(&edge, &owned, &rooms).await?;
+    let page = own_rooms(&edge, &identity, &owned, &rooms).await?;
     Ok(reply(StatusCode::OK, &Reply::Rooms(merge(vec![page], rooms.limit))))
 }
 

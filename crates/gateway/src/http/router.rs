@@ -15,6 +15,7 @@ use crate::edge::Edge;
 /// The client listener's paths.
 pub(crate) fn client(edge: Arc<Edge>) -> Router {
     Router::new()
+        .route("/v1/cluster", get(cluster::map_for_clients))
         .route("/v1/ws", get(sockets::session))
         .route("/v1/rooms", get(rooms::list))
         .route("/v1/rooms/{room}", get(rooms::show).put(rooms::create).delete(rooms::delete))
@@ -29,14 +30,11 @@ pub(crate) fn client(edge: Arc<Edge>) -> Router {
 
 /// The admin listener's paths; the binary adds its own.
 pub(crate) fn admin(edge: Arc<Edge>) -> Router {
-    health().with_state(edge)
+    health().route("/v1/cluster", get(cluster::map)).with_state(edge)
 }
 
 fn health() -> Router<Arc<Edge>> {
-    Router::new()
-        .route("/v1/cluster", get(cluster::map))
-        .route("/healthz", get(cluster::alive))
-        .route("/readyz", get(cluster::ready))
+    Router::new().route("/healthz", get(cluster::alive)).route("/readyz", get(cluster::ready))
 }
 
 async fn wrong_method() -> Response {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Method, request};
+use roomkeeper_auth::Behalf;
 use roomkeeper_protocol::{Error, ErrorCode};
 use roomkeeper_types::{Epoch, RoomName};
 
@@ -40,7 +41,7 @@ impl Asking {
     /// # Errors
     /// The answer to one that cannot be read.
     pub(crate) async fn read(edge: &Arc<Edge>, request: RoomRequest) -> Result<Self, Response> {
-        let RoomRequest { room, ask, parts, body: unread } = request;
+        let RoomRequest { room, ask, parts, body: unread, .. } = request;
         let body = body(edge, unread).await.map_err(|error| Failure(error).into_response())?;
         let deadline = Instant::now() + edge.config.hold;
         Ok(Self { edge: edge.clone(), room, ask, parts, body, deadline, stale: None })
@@ -67,6 +68,7 @@ impl Asking {
                         path: relay_path(&self.parts.uri),
                         headers: self.parts.headers.clone(),
                         body: self.body.clone(),
+                        behalf: Behalf::Client,
                     };
                     self.stale = Some(owner.epoch);
                     match ask_owner(&edge, &self.room, &owner, &forwarded).await {
@@ -133,7 +135,7 @@ async fn ask_owner(edge: &Edge, room: &RoomName, owner: &Owner, forwarded: &Forw
         tokio::time::sleep(FAREWELL).await;
     };
     let answer = tokio::select! {
-        answer = edge.relay.send(&owner.url, forwarded, OWNER_TIMEOUT) => answer,
+        answer = edge.relay.send(owner, forwarded, OWNER_TIMEOUT) => answer,
         () = overtaken => Err(RelayError::Unanswered("the room has another owner".to_owned())),
     };
     match answer {

@@ -7,18 +7,22 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use http::{StatusCode, request};
-use roomkeeper_protocol::{Error, decode_error_json};
-use roomkeeper_types::UserId;
+use roomkeeper_auth::Behalf;
+use roomkeeper_protocol::{CloseCode, Error, ErrorCode, decode_error_json};
+use roomkeeper_types::RoomName;
 use tracing::Instrument;
 
 use super::answer::{Failure, error_with, misdirected, redirect, upgrade_required};
-use super::request::{RoomRequest, ask, user};
+use super::request::{RoomRequest, ask};
 use super::settle::nowhere;
 use crate::edge::Edge;
 use crate::host::Route;
+use crate::identity::{Caller, Credentials, Who, forbidden};
 use crate::local::LocalRoom;
-use crate::relay::{DialError, Dialled, Misdirected, Relayed, dial, pipe, refusal_body};
+use crate::relay::{DialError, Dialled, Errand, Misdirected, Relayed, dial, pipe, refusal_body};
 use crate::route::{Ask, Place, Way, owner_hint, place, relay_path};
 use crate::serve::Peer;
 use crate::ws::{Conn, ConnSetup, Handshake, HandshakeError, Purpose, Socket, serve};
@@ -54,33 +58,42 @@ pub(crate) async fn session(
 ) -> Result<Response, Failed> {
     let (mut parts, _) = request.into_parts();
     let handshake = Handshake::read(&mut parts)?;
-    let ask = ask(&parts)?;
-    let user = user(&parts)?;
-    Ok(Accepting { edge, handshake, parts, ask, user }.serve(Purpose::Session))
+    let caller = edge.caller(&parts);
+    let ask = ask(&parts, &caller)?;
+    let accepting = Accepting { edge, handshake, parts, ask };
+    match accepting.who(&caller, None) {
+        Ok(who) => Ok(accepting.serve(who, Purpose::Session)),
+        Err(refused) => Ok(accepting.refuse(refused)),
+    }
 }
 
 /// `GET /v1/rooms/{room}/ws`: a room socket.
 pub(crate) async fn room(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failed> {
-    let RoomRequest { room, ask, mut parts, .. } = request;
+    let RoomRequest { room, ask, caller, mut parts, .. } = request;
     let ask = Ask { socket: true, ..ask };
     let handshake = Handshake::read(&mut parts)?;
-    let user = user(&parts)?;
     let codec = handshake.codec;
-    let accepting = Accepting { edge: edge.clone(), handshake, parts, ask, user };
+    let accepting = Accepting { edge: edge.clone(), handshake, parts, ask };
+    let who = match accepting.who(&caller, Some(&room)) {
+        Ok(who) => who,
+        Err(refused) => return Ok(accepting.refuse(refused)),
+    };
     let deadline = Instant::now() + edge.config.hold;
     let mut stale = None;
     loop {
         match place(&edge, &room, ask, stale, deadline).await {
             Place::Here(owned) => {
                 let room = LocalRoom { edge, owned, name: room };
-                return Ok(accepting.serve(Purpose::Room(room)));
+                return Ok(accepting.serve(who, Purpose::Room(room)));
             }
             Place::Misdirected(route) => return Ok(misdirected(edge.host.as_ref(), &route)),
             Place::Nowhere => return Ok(nowhere()),
             Place::There(owner, Way::Proxy | Way::Misdirected) => {
                 stale = Some(owner.epoch);
                 let path = relay_path(&accepting.parts.uri);
-                match dial(&edge, &owner.url, &path, codec).await {
+                let authorization = accepting.authorization();
+                let errand = Errand { path: &path, codec, behalf: Behalf::Client, authorization };
+                match dial(&edge, &owner, errand).await {
                     Ok(socket) => return Ok(accepting.relay(Relayed { room, owner, codec }, socket)),
                     Err(DialError::Refused(refusal))
                         if refusal.status() != StatusCode::MISDIRECTED_REQUEST =>
@@ -97,7 +110,7 @@ pub(crate) async fn room(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
             Place::There(owner, way) => {
                 let hint = owner_hint(&edge, &room, &Route::Elsewhere(owner));
                 return Ok(match way {
-                    Way::Frame => accepting.serve(Purpose::Redirect(hint)),
+                    Way::Frame => accepting.serve(who, Purpose::Redirect(hint)),
                     _ => redirect(&hint, &accepting.parts.uri, ask.hops, true),
                 });
             }
@@ -122,17 +135,55 @@ struct Accepting {
     handshake: Handshake,
     parts: request::Parts,
     ask: Ask,
-    user: UserId,
+}
+
+/// Why a handshake's client may not have a socket.
+struct Refused {
+    error: Error,
+    code: CloseCode,
 }
 
 impl Accepting {
-    fn serve(self, purpose: Purpose) -> Response {
-        let Self { edge, handshake, parts, ask, user } = self;
+    /// Who the client is, as far as the handshake says; for a socket bound to a room it has to be somebody who may do
+    /// something there.
+    fn who(&self, caller: &Caller, room: Option<&RoomName>) -> Result<Who, Refused> {
+        let credentials =
+            Credentials { parts: &self.parts, caller, offered: self.handshake.token.as_deref() };
+        let who = self.edge.access.of_handshake(credentials);
+        let who = who.map_err(|error| Refused { error, code: CloseCode::Unauthorized })?;
+        match room {
+            Some(room) if !who.may_do_something_in(room) => {
+                Err(Refused { error: forbidden(room), code: CloseCode::Forbidden })
+            }
+            _ => Ok(who),
+        }
+    }
+
+    /// Refuses the handshake; where its token came as a subprotocol, over the socket, as browsers tell their pages
+    /// nothing of any other refusal.
+    fn refuse(self, Refused { error, code }: Refused) -> Response {
+        match self.handshake.token {
+            Some(_) if error.code != ErrorCode::BadRequest => {
+                self.serve(Who::unknown(), Purpose::Refusal(error, code))
+            }
+            _ => Failure(error).into_response(),
+        }
+    }
+
+    /// What the client proves itself with, for the node that its frames are passed on to unread.
+    fn authorization(&self) -> Option<HeaderValue> {
+        let offered = self.handshake.token.as_deref();
+        let offered = || HeaderValue::from_str(&format!("Bearer {}", offered?)).ok();
+        self.parts.headers.get(AUTHORIZATION).cloned().or_else(offered)
+    }
+
+    fn serve(self, who: Who, purpose: Purpose) -> Response {
+        let Self { edge, handshake, parts, ask } = self;
         let setup = ConnSetup {
             codec: handshake.codec,
             single: !matches!(purpose, Purpose::Session),
             relayed: ask.relayed,
-            user,
+            who,
         };
         let serving = edge.clone();
         accept(&edge, handshake, &parts, async move |socket| {

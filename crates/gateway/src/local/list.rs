@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use roomkeeper_auth::Identity;
 use roomkeeper_protocol::{Error, RoomSummary, Rooms, RoomsOk};
 use roomkeeper_room::read::{self, RoomInfo};
 use roomkeeper_room::{Rows, RowsError};
@@ -26,21 +27,25 @@ pub(crate) struct Page {
     pub(crate) more: bool,
 }
 
-/// The rooms of these shards, which this node owns.
+/// The rooms of these shards, which this node owns, as far as their reader may see them.
 ///
 /// # Errors
 /// `unavailable` where it does not own one any more; `timeout`, `internal`.
-pub(crate) async fn own_rooms(edge: &Arc<Edge>, shards: &[Owned], ask: &Rooms) -> Result<Page, Error> {
+pub(crate) async fn own_rooms(
+    edge: &Arc<Edge>,
+    reader: &Identity,
+    shards: &[Owned],
+    ask: &Rooms,
+) -> Result<Page, Error> {
     let node = edge.host.identity().node;
     let limit = ask.limit.unwrap_or(LIMIT_DEFAULT) as usize;
     let views = try_join_all(shards.iter().map(|owned| current_view(edge, owned))).await?;
-    let (ask, hub) = (ask.clone(), edge.hub.clone());
+    let (reader, ask, hub) = (reader.clone(), ask.clone(), edge.hub.clone());
     let read = move || {
         let mut found = Vec::new();
         let mut more = false;
         for (index, view) in views.iter().enumerate() {
-            let prefix = ask.prefix.as_deref().unwrap_or_default();
-            let rooms = read::rooms(view, prefix, ask.after.as_deref(), limit)?;
+            let rooms = visible_rooms(view, &reader, &ask, limit)?;
             more |= rooms.len() == limit;
             found.extend(rooms.into_iter().map(|info| (index, info)));
         }
@@ -60,6 +65,37 @@ pub(crate) async fn own_rooms(edge: &Arc<Edge>, shards: &[Owned], ask: &Rooms) -
         Ok(Page { rooms, more })
     };
     edge.read_rows(read).await
+}
+
+/// The first rooms of a shard, in the order of their names, that are asked for and may be seen. Only names that
+/// begin as the reader's scopes do are looked at.
+fn visible_rooms(
+    rows: &impl Rows,
+    reader: &Identity,
+    ask: &Rooms,
+    limit: usize,
+) -> Result<Vec<RoomInfo>, RowsError> {
+    let asked = ask.prefix.as_deref().unwrap_or_default();
+    let mut found = Vec::new();
+    for seen in reader.prefixes() {
+        let prefix = if seen.starts_with(asked) { seen.as_str() } else { asked };
+        if !prefix.starts_with(seen.as_str()) {
+            continue;
+        }
+        let mut after = ask.after.clone();
+        while found.len() < limit {
+            let rooms = read::rooms(rows, prefix, after.as_deref(), limit)?;
+            let Some(last) = rooms.last().map(|info| info.room.to_string()) else { break };
+            let whole = rooms.len() < limit;
+            let left = limit - found.len();
+            found.extend(rooms.into_iter().filter(|info| reader.sees(&info.room)).take(left));
+            if whole {
+                break;
+            }
+            after = Some(last);
+        }
+    }
+    Ok(found)
 }
 
 fn summary(

@@ -1,5 +1,6 @@
 //! Changing a room: commands that go through the shard's log.
 
+use roomkeeper_auth::{Action, Identity};
 use roomkeeper_protocol::{self as protocol, Create, CreateOk, Data, Error, ErrorCode, Publish, PublishOk};
 use roomkeeper_room::read::RoomInfo;
 use roomkeeper_room::{Command, Outcome, Payload, PayloadKind, RoomOptions};
@@ -40,15 +41,21 @@ impl LocalRoom {
         }
     }
 
+    /// Whether whoever joins or publishes to the room first creates it.
+    pub(crate) fn may_be_created_by(&self, identity: &Identity) -> bool {
+        self.edge.config.auto_create && identity.allows(Action::Create, &self.name)
+    }
+
     /// Publishes, and waits for the outcome.
     ///
     /// # Errors
     /// As the command `publish`.
-    pub(crate) async fn publish(&self, user: UserId, publish: Publish) -> Result<PublishOk, Error> {
+    pub(crate) async fn publish(&self, identity: &Identity, publish: Publish) -> Result<PublishOk, Error> {
         let life = publish.room.life;
         let timeout = publish.timeout_ms;
         let count = publish.messages.len();
-        let command = publish_command(&self.name, life, user, publish, self.edge.config.auto_create);
+        let (user, create) = (identity.user().clone(), self.may_be_created_by(identity));
+        let command = publish_command(&self.name, life, user, publish, create);
         published(self.submit_within(command, timeout).await, count)
     }
 
@@ -57,11 +64,11 @@ impl LocalRoom {
     ///
     /// # Errors
     /// `not_found`, `recreated`; `unavailable`, …
-    pub(crate) async fn open(&self, life: Option<LifeId>) -> Result<RoomInfo, Error> {
+    pub(crate) async fn open(&self, identity: &Identity, life: Option<LifeId>) -> Result<RoomInfo, Error> {
         if let Some(info) = self.find(life).await? {
             return Ok(info);
         }
-        if life.is_some() || !self.edge.config.auto_create {
+        if life.is_some() || !self.may_be_created_by(identity) {
             return Err(failure::not_found(&self.name));
         }
         self.create_entry(false).await?;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use roomkeeper_auth::Behalf;
 use roomkeeper_protocol::Codec;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -13,6 +14,7 @@ use tokio_tungstenite::tungstenite::{self, handshake::client::Response};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::edge::Edge;
+use crate::host::Owner;
 use crate::route::socket_url;
 
 /// A node of the cluster answers a handshake at once or is not there.
@@ -34,20 +36,30 @@ pub(crate) enum DialError {
     Refused(Box<Response>),
 }
 
-/// Opens a socket to the node at `base`; the handshake is marked as relayed.
+/// What a socket to another node is for.
+pub(crate) struct Errand<'e> {
+    pub(crate) path: &'e str,
+    pub(crate) codec: Codec,
+    /// In whose name.
+    pub(crate) behalf: Behalf,
+    /// What that one proves itself with, if it has to.
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+/// Opens a socket to the node; the handshake is marked as relayed.
 ///
 /// # Errors
 /// No socket; a refusal is the node's own answer.
-pub(crate) async fn dial(edge: &Edge, base: &str, path: &str, codec: Codec) -> Result<Dialled, DialError> {
-    match tokio::time::timeout(DIAL_TIMEOUT, open(edge, base, path, codec)).await {
+pub(crate) async fn dial(edge: &Edge, to: &Owner, errand: Errand<'_>) -> Result<Dialled, DialError> {
+    match tokio::time::timeout(DIAL_TIMEOUT, open(edge, to, errand)).await {
         Ok(opened) => opened,
         Err(_) => Err(DialError::Unreachable("it took too long".to_owned())),
     }
 }
 
-async fn open(edge: &Edge, base: &str, path: &str, codec: Codec) -> Result<Dialled, DialError> {
+async fn open(edge: &Edge, to: &Owner, errand: Errand<'_>) -> Result<Dialled, DialError> {
     let unreachable = |error: &dyn std::fmt::Display| DialError::Unreachable(error.to_string());
-    let url = format!("{}{path}", socket_url(base));
+    let url = format!("{}{}", socket_url(&to.url), errand.path);
     let mut request = url.into_client_request().map_err(|error| unreachable(&error))?;
     let Some(authority) = request.uri().authority().cloned() else {
         return Err(unreachable(&"its client URL names no host"));
@@ -56,8 +68,11 @@ async fn open(edge: &Edge, base: &str, path: &str, codec: Codec) -> Result<Diall
         return Err(unreachable(&"its client URL is not http://"));
     }
     let headers = request.headers_mut();
-    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(codec.subprotocol()));
-    edge.relay.mark(headers);
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(errand.codec.subprotocol()));
+    if let Some(authorization) = errand.authorization {
+        headers.insert(AUTHORIZATION, authorization);
+    }
+    edge.relay.mark(to.node, &mut request, &errand.behalf);
     let port = authority.port_u16().unwrap_or(80);
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;

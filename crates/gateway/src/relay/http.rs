@@ -1,19 +1,22 @@
 //! Plain HTTP to the owner of a room.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use roomkeeper_auth::Behalf;
 use roomkeeper_types::NodeId;
 
-use crate::identity::USER_HEADER;
+use crate::host::Owner;
+use crate::identity::{Access, USER_HEADER, Way};
 use crate::route::RELAY_HEADER;
 
 /// A node of the cluster answers a connect at once or is not there.
@@ -26,12 +29,13 @@ const MISDIRECTED_BYTES: usize = 16 << 10;
 const REQUEST_HEADERS: [HeaderName; 4] =
     [ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static(USER_HEADER)];
 /// Headers of an owner's answer that the client is to see.
-const ANSWER_HEADERS: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER];
+const ANSWER_HEADERS: [HeaderName; 4] = [CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE];
 
 /// A pool of connections to the other nodes.
 pub(crate) struct HttpRelay {
     client: Client<HttpConnector, Full<Bytes>>,
-    node: HeaderValue,
+    node: NodeId,
+    access: Arc<Access>,
 }
 
 /// A request as it is relayed: its body is kept, so that it can be sent again to another owner.
@@ -42,6 +46,8 @@ pub(crate) struct Forwarded {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// In whose name.
+    pub(crate) behalf: Behalf,
 }
 
 /// The other node gave no answer.
@@ -64,7 +70,7 @@ pub(crate) enum Answer {
 }
 
 impl HttpRelay {
-    pub(crate) fn new(node: NodeId) -> Self {
+    pub(crate) fn new(node: NodeId, access: Arc<Access>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -73,31 +79,34 @@ impl HttpRelay {
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(IDLE_MAX)
             .build(connector);
-        Self { client, node: node.0.into() }
+        Self { client, node, access }
     }
 
-    /// Marks a request as relayed by this node.
-    pub(crate) fn mark(&self, headers: &mut HeaderMap) {
-        headers.insert(RELAY_HEADER, self.node.clone());
+    /// Marks a request, otherwise as it is to be sent, as relayed by this node to another one.
+    pub(crate) fn mark<B>(&self, to: NodeId, request: &mut Request<B>, behalf: &Behalf) {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let way = Way { from: self.node, to };
+        let mark = self.access.mark(way, (request.method(), path), behalf);
+        request.headers_mut().insert(RELAY_HEADER, mark);
     }
 
-    /// Sends a request to the node at `base`. The answer's body is not read: it streams.
+    /// Sends a request to another node. The answer's body is not read: it streams.
     ///
     /// # Errors
     /// It did not answer within `timeout`, or could not be reached.
     pub(crate) async fn send(
         &self,
-        base: &str,
+        to: &Owner,
         forwarded: &Forwarded,
         timeout: Duration,
     ) -> Result<Answer, RelayError> {
         let unsent = |error: &dyn std::fmt::Display| RelayError::Unsent(error.to_string());
-        let uri: Uri = format!("{base}{}", forwarded.path).parse().map_err(|error| unsent(&error))?;
+        let uri: Uri = format!("{}{}", to.url, forwarded.path).parse().map_err(|error| unsent(&error))?;
         let mut request = Request::new(Full::new(forwarded.body.clone()));
         *request.method_mut() = forwarded.method.clone();
         *request.uri_mut() = uri;
         copy(&REQUEST_HEADERS, &forwarded.headers, request.headers_mut());
-        self.mark(request.headers_mut());
+        self.mark(to.node, &mut request, &forwarded.behalf);
         match tokio::time::timeout(timeout, self.client.request(request)).await {
             Err(_) => Err(RelayError::Unanswered("it took too long".to_owned())),
             Ok(Err(error)) if error.is_connect() => Err(unsent(&error)),

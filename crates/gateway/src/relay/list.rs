@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::{join, join_all, try_join_all};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use roomkeeper_auth::{Behalf, Identity};
 use roomkeeper_protocol::{
     CommandKind, Error, ErrorCode, Reply, Rooms, RoomsOk, decode_error_json, decode_reply_json,
 };
@@ -18,6 +19,7 @@ use super::http::Answer;
 use crate::edge::Edge;
 use crate::failure;
 use crate::host::{Owned, Owner, Route};
+use crate::identity::USER_HEADER;
 use crate::local::{Page, merge, own_rooms};
 
 /// Longest list that another node may answer: 1,000 rooms, or its page budget and one message more.
@@ -30,16 +32,17 @@ struct Split {
     there: BTreeMap<NodeId, (Owner, Vec<ShardId>)>,
 }
 
-/// Rooms of all shards in the order of their names.
+/// Rooms of all shards in the order of their names, as far as their reader may see them.
 ///
 /// # Errors
 /// `unavailable`: a shard has no owner, or its owner could not be asked in time. A list that leaves rooms out in
 /// silence would be a wrong one.
-pub(crate) async fn list_rooms(edge: &Arc<Edge>, ask: &Rooms) -> Result<RoomsOk, Error> {
+pub(crate) async fn list_rooms(edge: &Arc<Edge>, reader: &Identity, ask: &Rooms) -> Result<RoomsOk, Error> {
     let deadline = Instant::now() + edge.config.hold;
     let split = split(edge, deadline).await?;
-    let here = own_rooms(edge, &split.here, ask);
-    let there = try_join_all(split.there.values().map(|(owner, shards)| ask_owner(edge, owner, shards, ask)));
+    let here = own_rooms(edge, reader, &split.here, ask);
+    let there = split.there.values().map(|(owner, shards)| ask_owner(edge, reader, owner, shards, ask));
+    let there = try_join_all(there);
     let (here, there) = join(here, there).await;
     let mut pages = there?;
     pages.push(here?);
@@ -65,18 +68,30 @@ async fn split(edge: &Edge, deadline: Instant) -> Result<Split, Error> {
     Ok(split)
 }
 
-async fn ask_owner(edge: &Edge, owner: &Owner, shards: &[ShardId], ask: &Rooms) -> Result<Page, Error> {
+async fn ask_owner(
+    edge: &Edge,
+    reader: &Identity,
+    owner: &Owner,
+    shards: &[ShardId],
+    ask: &Rooms,
+) -> Result<Page, Error> {
     let unanswered = |why: &dyn std::fmt::Display| {
         tracing::info!(node = owner.node.0, %why, "cannot ask a node for its rooms");
         Error::new(ErrorCode::Unavailable, format!("node {} could not be asked for its rooms", owner.node.0))
     };
+    let mut headers = HeaderMap::new();
+    // For nodes that do not vouch for each other: then nobody is asked for more than a name.
+    if let Ok(user) = HeaderValue::from_str(reader.user().as_str()) {
+        headers.insert(USER_HEADER, user);
+    }
     let request = Forwarded {
         method: Method::GET,
         path: path(shards, ask),
-        headers: HeaderMap::new(),
+        headers,
         body: bytes::Bytes::new(),
+        behalf: Behalf::Of(reader.clone().without_end()),
     };
-    match edge.relay.send(&owner.url, &request, edge.config.command_timeout).await {
+    match edge.relay.send(owner, &request, edge.config.command_timeout).await {
         Err(error) => Err(unanswered(&error)),
         // Which of the shards it does not own is not said: the next list asks whoever does.
         Ok(Answer::Misdirected(_)) => Err(failure::no_owner()),

@@ -16,7 +16,7 @@ mod upstream;
 mod wire;
 
 pub(crate) use self::http::{Answer, Forwarded, HttpRelay, RelayError};
-pub(crate) use dial::{DialError, Dialled, dial, refusal_body};
+pub(crate) use dial::{DialError, Dialled, Errand, dial, refusal_body};
 pub(crate) use follow::{Followed, NodeLinks, Reading};
 pub(crate) use list::list_rooms;
 pub(crate) use misdirected::Misdirected;

@@ -54,7 +54,7 @@ impl RemoteSeat {
     /// Whether it still stands, as far as is known here.
     pub(crate) fn is_current(&self) -> bool {
         !self.is_over
-            && !self.upstream.wire.is_gone()
+            && !self.upstream.is_gone()
             && !matches!(*self.place.borrow(), Place::Moved(_))
             && self.followed.as_ref().is_none_or(|followed| !followed.is_lost())
     }
@@ -111,7 +111,7 @@ impl RemoteSeat {
             drop(joined.send(outcome));
         };
         let upstream = Join { room: self.named(join.room.life), credit: Some(0), ..join.clone() };
-        self.upstream.wire.call(Command::Join(upstream), Box::new(done)).await;
+        self.upstream.call(Command::Join(upstream), Box::new(done)).await;
         match outcome.await {
             Ok(Ok(Some(ok))) => {
                 self.subscribe(&join, &ok);
@@ -158,9 +158,9 @@ impl RemoteSeat {
     pub(crate) async fn abandon(&mut self) {
         self.followed = None;
         let was_joined = self.upstream.places.remove(&self.room);
-        if was_joined && !self.upstream.wire.is_gone() {
+        if was_joined && !self.upstream.is_gone() {
             // It has no refusal, and nobody waits for it.
-            self.upstream.wire.call(Command::Leave(self.named(None)), Box::new(drop)).await;
+            self.upstream.call(Command::Leave(self.named(None)), Box::new(drop)).await;
         }
     }
 
@@ -168,13 +168,13 @@ impl RemoteSeat {
     /// owner waiting for a join before it takes more publishes.
     pub(crate) async fn begin_anew(&mut self) {
         // It has no refusal, and nobody waits for it.
-        self.upstream.wire.call(Command::Leave(self.named(None)), Box::new(drop)).await;
+        self.upstream.call(Command::Leave(self.named(None)), Box::new(drop)).await;
     }
 
     /// Sends a publish on its way.
     pub(crate) async fn publish(&mut self, publish: Publish, life: Option<LifeId>, answer: Answer) {
         let publish = Publish { room: self.named(life), ..publish };
-        self.upstream.wire.call(Command::Publish(publish), Box::new(move |reply| answer.give(reply))).await;
+        self.upstream.call(Command::Publish(publish), Box::new(move |reply| answer.give(reply))).await;
     }
 
     /// Sends any other command on its way.
@@ -184,7 +184,7 @@ impl RemoteSeat {
         } else if let Some(room) = command.room_mut() {
             room.room = Some(self.room.clone());
         }
-        self.upstream.wire.call(command, Box::new(move |reply| ticket.answer(reply))).await;
+        self.upstream.call(command, Box::new(move |reply| ticket.answer(reply))).await;
     }
 
     fn named(&self, life: Option<LifeId>) -> RoomRef {

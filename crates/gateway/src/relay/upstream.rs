@@ -3,19 +3,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use roomkeeper_protocol::{Codec, Error, ErrorCode, Hello, OwnerHint, Push};
+use roomkeeper_auth::Behalf;
+use roomkeeper_protocol::{Codec, Command, Error, ErrorCode, Hello, OwnerHint, Push};
 use roomkeeper_types::{NodeId, RoomName};
 use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::DialError;
 use super::remote_seat::RemoteSeat;
-use super::wire::{Listener, Wire};
+use super::wire::{Done, Listener, Wire};
 use crate::host::Owner;
 use crate::hub::to_message;
+use crate::identity::Way;
 use crate::ws::{Conn, Outgoing};
 
 /// Pushes of the owner that wait to be written to the client. When so many do, the owner's socket is not read.
@@ -59,21 +62,55 @@ impl Upstreams {
 
 /// A session socket's socket to an owner.
 pub(super) struct Upstream {
-    pub(super) wire: Wire,
+    conn: Arc<Conn>,
+    node: NodeId,
+    wire: Wire,
     pub(super) places: Arc<Places>,
+    /// Which of the changes of what the client may do the owner knows of.
+    vouched: AtomicU64,
 }
 
 impl Upstream {
     async fn open(conn: &Arc<Conn>, owner: &Owner) -> Result<Arc<Self>, DialError> {
+        // In this order: what changes in between is vouched for anew.
+        let (changes, identity) = (conn.changes(), conn.identity());
+        let behalf = Behalf::Of(identity.clone().without_end());
         let places = Arc::new(Places {
             conn: conn.clone(),
             rooms: Mutex::default(),
             pushes: Arc::new(Semaphore::new(PUSHES_MAX)),
         });
         // The owner knows this client by the names it has here.
-        let hello = Hello { user: Some(conn.user()), device: conn.device(), ..Hello::default() };
-        let wire = Wire::open(&conn.edge, owner, hello, places.clone()).await?;
-        Ok(Arc::new(Self { wire, places }))
+        let user = Some(identity.user().clone());
+        let hello = Hello { user, device: conn.device(), ..Hello::default() };
+        let wire = Wire::open(&conn.edge, owner, behalf, hello, places.clone()).await?;
+        let (conn, vouched) = (conn.clone(), AtomicU64::new(changes));
+        Ok(Arc::new(Self { conn, node: owner.node, wire, places, vouched }))
+    }
+
+    /// Sends a command; `done` gets its reply, or `unavailable` when the socket ends before. Waits while too
+    /// many commands wait already.
+    pub(super) async fn call(&self, command: Command, done: Done) {
+        self.keep_vouching().await;
+        self.wire.call(command, done).await;
+    }
+
+    /// Whether the socket is over.
+    pub(super) fn is_gone(&self) -> bool {
+        self.wire.is_gone()
+    }
+
+    /// Lets the owner know what the client may do now, if that has changed: before anything else that is sent.
+    async fn keep_vouching(&self) {
+        let changes = self.conn.changes();
+        if self.vouched.load(Ordering::Acquire) == changes {
+            return;
+        }
+        let identity = self.conn.identity();
+        let way = Way { from: self.conn.edge.host.identity().node, to: self.node };
+        let token = self.conn.edge.access.vouch_hello(way, identity);
+        self.wire.call(Command::Hello(Hello { token, ..Hello::default() }), Box::new(drop)).await;
+        self.vouched.fetch_max(changes, Ordering::AcqRel);
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use parking_lot::Mutex;
+use roomkeeper_auth::Behalf;
 use roomkeeper_protocol::{
     Codec, Command, CommandId, CommandKind, Error, ErrorCode, Frame, Hello, Push, Reply, Request, ServerFrame,
 };
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
-use super::{DialError, Dialled, dial};
+use super::{DialError, Dialled, Errand, dial};
 use crate::edge::Edge;
 use crate::host::Owner;
 use crate::hub::to_message;
@@ -64,17 +65,20 @@ struct Call {
 }
 
 impl Wire {
-    /// Opens a session socket to a node, which hears that it is a relay's; `hello` is the first command.
+    /// Opens a session socket to a node, which hears that it is a relay's, and in whose name; `hello` is the first
+    /// command.
     ///
     /// # Errors
     /// No socket.
     pub(super) async fn open(
         edge: &Edge,
         owner: &Owner,
+        behalf: Behalf,
         hello: Hello,
         listener: Arc<impl Listener>,
     ) -> Result<Self, DialError> {
-        let socket = dial(edge, &owner.url, "/v1/ws", Codec::Proto).await?;
+        let errand = Errand { path: "/v1/ws", codec: Codec::Proto, behalf, authorization: None };
+        let socket = dial(edge, owner, errand).await?;
         let (calls, queue) = mpsc::channel(CALLS_MAX);
         let wire = Self { calls, gone: CancellationToken::new() };
         let task = Task {

@@ -26,6 +26,9 @@ pub(crate) struct Ask {
     pub(crate) authorization: bool,
     /// Another node relays it.
     pub(crate) relayed: bool,
+    /// It says that another node relays it, which no node vouches for: where that is a mistake, relaying it on
+    /// would send it round for ever.
+    pub(crate) unproven: bool,
 }
 
 /// The way of a request for a room that another node owns.
@@ -49,6 +52,9 @@ const HOPS_MAX: u32 = 3;
 pub(crate) fn decide(ask: Ask) -> Way {
     if ask.relayed {
         return Way::Misdirected;
+    }
+    if ask.unproven {
+        return Way::Redirect;
     }
     if ask.hops > HOPS_MAX {
         return Way::Proxy;
@@ -96,6 +102,7 @@ mod tests {
             (Ask { hops: 4, ..plain }, Way::Proxy),
             (Ask { hops: 4, ..named(socket, RouteMode::Frame) }, Way::Proxy),
             (Ask { relayed: true, ..plain }, Way::Misdirected),
+            (Ask { unproven: true, hops: 9, ..named(with_token(plain), RouteMode::Proxy) }, Way::Redirect),
             (Ask { relayed: true, hops: 9, ..named(socket, RouteMode::Proxy) }, Way::Misdirected),
         ];
         for (ask, way) in table {

@@ -1,14 +1,17 @@
 //! One socket: what its reader, its writer and the commands on their way share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use roomkeeper_protocol::{CloseCode, Codec, CommandId, Error, ErrorCode, Hello, HelloOk, Push, Reply, Seen};
+use roomkeeper_auth::Identity;
+use roomkeeper_protocol::{
+    CloseCode, Codec, Command, CommandId, Error, ErrorCode, Hello, HelloOk, Push, Reply, Seen,
+};
 use roomkeeper_types::{ConsumerId, RoomName, UserId};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +19,7 @@ use super::credit::Grant;
 use super::subscription::Subscription;
 use crate::edge::Edge;
 use crate::hub::Ready;
-use crate::identity::Who;
+use crate::identity::{self, HelloError, Who};
 
 /// Units of work that one socket may have under way; see [`Conn::admit`].
 const UNITS_MAX: u32 = 1024;
@@ -24,6 +27,9 @@ const UNITS_MAX: u32 = 1024;
 const UNIT_BYTES: usize = 4 << 10;
 /// What a command whose reply may be large takes besides: as many bytes as a history may have.
 const READ_UNITS: u32 = 64;
+
+/// Longest time between two looks at whether a token has run out.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Shortest and longest time between a client's heartbeats, milliseconds.
 const HEARTBEAT_MS: [u32; 2] = [3_500, 7_000];
@@ -66,6 +72,10 @@ pub(crate) struct Conn {
     resumed: AtomicBool,
     /// What the client's `hello` said, if it said it.
     device: Mutex<Option<String>>,
+    /// Told when the client has said who it is, or has a fresh token.
+    renewed: Notify,
+    /// Why it is closed, where that is not because the node stops.
+    last_word: OnceLock<(CloseCode, &'static str)>,
     /// Unbounded by type; in fact replies are bounded by `units`, relayed pushes by their own permits, and
     /// everything else by a few per room or per reply.
     out: UnboundedSender<Outgoing>,
@@ -81,7 +91,7 @@ pub(crate) struct ConnSetup {
     pub(crate) codec: Codec,
     pub(crate) single: bool,
     pub(crate) relayed: bool,
-    pub(crate) user: UserId,
+    pub(crate) who: Who,
 }
 
 impl Conn {
@@ -96,7 +106,9 @@ impl Conn {
             relayed: setup.relayed,
             ready: Arc::default(),
             session: format!("{:032x}", rand::random::<u128>()),
-            who: Mutex::new(Who::new(setup.user)),
+            who: Mutex::new(setup.who),
+            renewed: Notify::new(),
+            last_word: OnceLock::new(),
             resumed: AtomicBool::new(false),
             device: Mutex::default(),
             out,
@@ -116,9 +128,11 @@ impl Conn {
         self.units.clone().acquire_many_owned(units).await.ok()
     }
 
-    /// Takes a `hello`.
+    /// Takes a `hello`. A token that is not valid ends the socket.
+    ///
+    /// # Errors
+    /// `unauthorized`, `bad_request`.
     pub(crate) fn hello(&self, hello: &Hello) -> Result<HelloOk, Error> {
-        let user = self.who.lock().hello(hello)?;
         if hello.session.is_some() {
             self.resumed.store(true, Ordering::Relaxed);
         }
@@ -126,6 +140,18 @@ impl Conn {
             *self.device.lock() = Some(device.clone());
         }
         let identity = self.edge.host.identity();
+        let (user, expires) = {
+            let mut who = self.who.lock();
+            who.hello(hello, &self.edge.access, identity.node).map_err(|refusal| match refusal {
+                HelloError::Refused(error) => error,
+                HelloError::Invalid(error) => {
+                    self.end(CloseCode::Unauthorized, "the token is not valid");
+                    error
+                }
+            })?;
+            (who.identity().user().clone(), who.identity().expires())
+        };
+        self.renewed.notify_one();
         Ok(HelloOk {
             node: identity.node,
             cluster: identity.cluster,
@@ -134,7 +160,7 @@ impl Conn {
             heartbeat_ms: HEARTBEAT_MS,
             limits: self.edge.config.limits,
             features: Vec::new(),
-            expires: None,
+            expires,
         })
     }
 
@@ -151,6 +177,61 @@ impl Conn {
     /// The user's device, if it has a name.
     pub(crate) fn device(&self) -> Option<String> {
         self.device.lock().clone()
+    }
+
+    /// Who commands are carried out for.
+    pub(crate) fn identity(&self) -> Identity {
+        self.who.lock().identity().clone()
+    }
+
+    /// How often what they may do has changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.who.lock().changes()
+    }
+
+    /// Whether the client may send this command now, on a socket that is bound to `bound`. Of rooms that are there
+    /// or not it says nothing.
+    ///
+    /// # Errors
+    /// `unauthorized`, `forbidden`.
+    pub(crate) fn check(&self, command: &Command, bound: Option<&RoomName>) -> Result<(), Error> {
+        if matches!(command, Command::Hello(_)) {
+            return Ok(());
+        }
+        let now = self.edge.access.now();
+        identity::check(self.who.lock().current(now)?, command, bound)
+    }
+
+    /// Resolves when the client has not said who it is in time, or its token has run out.
+    pub(crate) async fn unproven(&self) {
+        loop {
+            let renewed = self.renewed.notified();
+            let left = self.who.lock().time_left(&self.edge.access, self.opened);
+            match left {
+                None => renewed.await,
+                Some(left) if left.is_zero() => return,
+                // Not all at once: a machine that slept has other clocks than its timers.
+                Some(left) => drop(tokio::time::timeout(left.min(LOOK_EVERY), renewed).await),
+            }
+        }
+    }
+
+    /// Ends the socket for this reason, once what is under way has its outcome.
+    pub(crate) fn end(&self, code: CloseCode, reason: &'static str) {
+        // The first reason stands.
+        self.last_word.get_or_init(|| (code, reason));
+        self.stop.cancel();
+    }
+
+    /// Whether its client may have nothing more.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.last_word.get().is_some()
+    }
+
+    /// The close frame of a socket that was ended from this side.
+    pub(crate) fn close(&self) {
+        let (code, reason) = self.last_word.get().copied().unwrap_or((CloseCode::Draining, "the node stops"));
+        self.send(Outgoing::Close(code, reason));
     }
 
     /// A fresh id for a subscription.

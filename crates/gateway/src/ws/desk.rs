@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use roomkeeper_protocol::{CloseCode, Command, Error, ErrorCode, Heartbeat, Reply, Rooms};
+use roomkeeper_protocol::{Command, Error, ErrorCode, Heartbeat, Reply, Rooms};
 use roomkeeper_types::RoomName;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -40,7 +40,7 @@ where
             // In this order: a busy socket need not look at the others, as that is done with each command.
             biased;
             input = inbox.next(), if lane.takes_commands() => match input {
-                Input::Command(command, ticket) => match for_room(command, Some(lane.room())) {
+                Input::Command(command, ticket) => match aim(conn, command, Some(lane.room())) {
                     Aim::Room(_, command) => lane.handle(command, ticket).await,
                     Aim::Socket(command) => {
                         serve_socket(conn, command, ticket);
@@ -62,7 +62,7 @@ where
         }
     }
     lane.finish(LAST_OUTCOMES).await;
-    conn.send(Outgoing::Close(CloseCode::Draining, "the node stops"));
+    conn.close();
     ReadEnd::Closing
 }
 
@@ -79,12 +79,12 @@ where
             () = stop.cancelled() => {
                 // The lanes see it too, and settle what they have under way.
                 lanes.finish().await;
-                conn.send(Outgoing::Close(CloseCode::Draining, "the node stops"));
+                conn.close();
                 return ReadEnd::Closing;
             }
         };
         match input {
-            Input::Command(command, ticket) => match for_room(command, None) {
+            Input::Command(command, ticket) => match aim(conn, command, None) {
                 Aim::Room(room, command) => lanes.hand(room, command, ticket),
                 Aim::Socket(command) => serve_socket(conn, command, ticket),
                 Aim::Nowhere(error) => ticket.answer(Err(error)),
@@ -100,6 +100,14 @@ enum Aim {
     Room(RoomName, Command),
     Socket(Command),
     Nowhere(Error),
+}
+
+/// Finds out what a command is about, if the client may send it.
+fn aim(conn: &Conn, command: Command, bound: Option<&RoomName>) -> Aim {
+    match conn.check(&command, bound) {
+        Ok(()) => for_room(command, bound),
+        Err(error) => Aim::Nowhere(error),
+    }
 }
 
 /// Finds out what a command is about, on a socket that is bound to `bound`.
@@ -165,8 +173,10 @@ fn serve_socket(conn: &Arc<Conn>, command: Command, ticket: Ticket) {
 
 /// Beside the socket's other commands: it asks many shards, and none of the others waits for it.
 fn spawn_list(conn: &Arc<Conn>, rooms: Rooms, ticket: Ticket) {
-    let edge = conn.edge.clone();
-    conn.edge.tasks.spawn(async move { ticket.answer(list_rooms(&edge, &rooms).await.map(Reply::Rooms)) });
+    let (edge, reader) = (conn.edge.clone(), conn.identity());
+    conn.edge.tasks.spawn(async move {
+        ticket.answer(list_rooms(&edge, &reader, &rooms).await.map(Reply::Rooms));
+    });
 }
 
 /// The lanes of a session socket, each a task of its own.

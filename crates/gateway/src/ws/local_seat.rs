@@ -93,8 +93,8 @@ impl LocalSeat {
         life: Option<LifeId>,
         answer: Answer,
     ) {
-        let (auto_create, count) = (self.room.edge.config.auto_create, publish.messages.len());
-        let command = publish_command(&self.room.name, life, conn.user(), publish, auto_create);
+        let (create, count) = (self.room.may_be_created_by(&conn.identity()), publish.messages.len());
+        let command = publish_command(&self.room.name, life, conn.user(), publish, create);
         let done = Box::new(move |outcome: Result<_, _>| {
             let outcome = outcome.map_err(|error| failure::unsubmitted(&error));
             answer.give(published(outcome, count).map(Reply::Publish));
@@ -122,7 +122,7 @@ impl LocalSeat {
 }
 
 async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(JoinOk, Subscription), Error> {
-    let life = room.open(join.room.life).await?.life;
+    let life = room.open(&conn.identity(), join.room.life).await?.life;
     let id = conn.next_subscription();
     let waiter = Waiter::new(id, conn.ready.clone());
     let subscriber = room.edge.hub.subscribe(&room.name, life, waiter.clone());

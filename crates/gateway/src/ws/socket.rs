@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::SplitStream;
-use roomkeeper_protocol::{CloseCode, Limits, OwnerHint, Push};
+use roomkeeper_protocol::{CloseCode, Error, Limits, OwnerHint, Push};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -42,6 +42,8 @@ pub(crate) enum Purpose {
     Session,
     /// To tell the client where the owner is.
     Redirect(OwnerHint),
+    /// To tell the client why it may not have one: a browser hears of no other refusal.
+    Refusal(Error, CloseCode),
 }
 
 /// Serves a client's socket to its end. One task: reading and writing take turns in it.
@@ -64,11 +66,19 @@ pub(crate) async fn serve(
                 conn.send(Outgoing::Close(CloseCode::Moved, "the room has another owner"));
                 ReadEnd::Closing
             }
+            Purpose::Refusal(error, code) => {
+                conn.refuse(error);
+                conn.send(Outgoing::Close(code, "refused"));
+                ReadEnd::Closing
+            }
         }
     };
     let dismissal = async {
-        conn.edge.draining.dismissed().await;
-        conn.stop.cancel();
+        tokio::select! {
+            () = conn.edge.draining.dismissed() => conn.stop.cancel(),
+            // Boxed: a socket's task is as large as its largest future.
+            () = Box::pin(conn.unproven()) => conn.end(CloseCode::Unauthorized, "no token that is still valid"),
+        }
         std::future::pending().await
     };
     let written = tokio::select! {

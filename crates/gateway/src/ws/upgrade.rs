@@ -17,10 +17,15 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::socket::{Socket, config};
 
+/// What the subprotocol begins with by which a client offers a token. It is never the one agreed on.
+const TOKEN: &str = "roomkeeper.token.";
+
 /// A handshake that may be accepted.
 pub(crate) struct Handshake {
     /// The subprotocol agreed on.
     pub(crate) codec: Codec,
+    /// The token that the client offers beside it, for browsers, which cannot set other headers.
+    pub(crate) token: Option<String>,
     /// Whether the client offered it, so that it is to be named.
     offered: bool,
     accept: String,
@@ -44,7 +49,10 @@ impl Handshake {
     pub(crate) fn read(parts: &mut request::Parts) -> Result<Self, HandshakeError> {
         let asked = read_headers(&parts.headers)?;
         let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or(HandshakeError::NotWebSocket)?;
-        Ok(Self { codec: asked.codec, offered: asked.offered, accept: asked.accept, upgrade })
+        let token =
+            tokens(&parts.headers, &SEC_WEBSOCKET_PROTOCOL).find_map(|offer| offer.strip_prefix(TOKEN));
+        let token = token.map(str::to_owned);
+        Ok(Self { codec: asked.codec, token, offered: asked.offered, accept: asked.accept, upgrade })
     }
 
     /// The answer that accepts it; the socket is there once it is sent.

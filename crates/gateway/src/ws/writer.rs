@@ -144,7 +144,9 @@ where
                 self.feed(to_message(self.conn.codec.encode_reply(id, &result))).await?;
                 drop(permit);
             }
+            Outgoing::Push(_) if self.conn.is_cut_off() => {}
             Outgoing::Push(push) => self.feed(to_message(self.conn.codec.encode_push(&push))).await?,
+            Outgoing::Relayed(..) if self.conn.is_cut_off() => {}
             Outgoing::Relayed(message, permit) => {
                 self.feed(*message).await?;
                 drop(permit);
@@ -186,6 +188,9 @@ where
     }
 
     async fn turn(&mut self, id: SubscriptionId) -> Result<(), WriteError> {
+        if self.conn.is_cut_off() {
+            return Ok(());
+        }
         // One that is gone may still be on the list.
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return Ok(()) };
         match subscription.turn(&self.conn.edge, self.conn.codec).await {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "allowed in tests; clippy knows only functions with #[test] as such")]
 
+mod auth;
 mod bad_input;
 mod common;
 mod drain;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
+use roomkeeper_auth::Behalf;
 use roomkeeper_protocol::{
     Command, Error, ErrorCode, From, Hello, History, HistoryOk, Isolation, Join, JoinOk, Push, Reply, RoomRef,
 };
@@ -20,6 +21,7 @@ use super::rooms::{Ask, Following, Rooms};
 use crate::edge::Edge;
 use crate::host::{Host, Owner};
 use crate::hub::{FeedFrame, Hub, Subscriber, Waiter};
+use crate::identity::node_identity;
 use crate::relay::wire::{Listener, Wire};
 use crate::route::route_after;
 
@@ -121,7 +123,8 @@ impl Link {
     async fn run(self: Arc<Self>, edge: Arc<Edge>, owner: Owner) {
         // Who joins for a relay is no member of the room, and named after none.
         let hello = Hello { client: Some("roomkeeper relay".to_owned()), ..Hello::default() };
-        match Wire::open(&edge, &owner, hello, self.clone()).await {
+        let behalf = Behalf::Of(node_identity(edge.host.identity().node));
+        match Wire::open(&edge, &owner, behalf, hello, self.clone()).await {
             Ok(wire) => tokio::select! {
                 () = self.serve(&edge, &wire) => {}
                 () = wire.gone() => {}

@@ -7,7 +7,7 @@ mod ws;
 
 use std::sync::Arc;
 
-use roomkeeper_gateway::{Drain, Gateway, GatewayConfig, Hub};
+use roomkeeper_gateway::{Access, Drain, Gateway, GatewayConfig, Hub};
 use roomkeeper_types::NodeId;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -30,12 +30,17 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(cluster: &Cluster, config: GatewayConfig) -> Self {
+        Self::guarded(cluster, config, Access::open()).await
+    }
+
+    /// One that asks its clients for what `access` says.
+    pub(crate) async fn guarded(cluster: &Cluster, config: GatewayConfig, access: Access) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hub = Hub::new();
         let node = cluster.add_node(url.clone(), Arc::clone(&hub));
         let (stop, stopped) = oneshot::channel();
-        let gateway = Gateway::new(node.clone(), hub, config);
+        let gateway = Gateway::new(node.clone(), hub, config, access);
         let drain = gateway.drain();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let task = tokio::spawn(gateway.serve(listener, shutdown));

@@ -108,6 +108,21 @@ impl Client {
         }
     }
 
+    /// The code of the error of a publish that fails, or how the socket ended before there was an answer.
+    pub(crate) async fn try_publish_code(&mut self, data: Value) -> Result<String, Ended> {
+        self.next += 1;
+        let fields = json!({ "room": "chat", "messages": [{ "id": super::uuid(), "data": data }] });
+        let frame = json!({ "id": self.next, "publish": fields }).to_string();
+        // A socket that was closed still has its close frame to read.
+        drop(self.socket.send(Message::text(frame)).await);
+        loop {
+            if let Some(reply) = self.replies.pop_front() {
+                return Ok(outcome(reply).unwrap_err()["code"].as_str().unwrap().to_owned());
+            }
+            self.read().await?;
+        }
+    }
+
     /// Publishes 1 to `count` to a new room, all on their way at once, and sees each answered with its offset.
     pub(crate) async fn pipeline(&mut self, room: Option<&str>, count: u64) {
         let mut sent = VecDeque::new();
