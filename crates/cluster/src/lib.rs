@@ -12,6 +12,7 @@ mod error;
 
 // The handle, and what it shows.
 mod events;
+mod forward;
 mod map;
 mod node;
 mod observer;
@@ -47,6 +48,7 @@ pub use config::{Advertise, ConfigError, NodeConfig, Start, Tuning};
 pub use drain::Drained;
 pub use error::StartError;
 pub use events::{Event, EventKind, Recorded};
+pub use forward::LocateError;
 pub use identity::Identity;
 pub use load::{Load, NodeLoad};
 pub use map::{ClusterMap, NodeEntry, ReplicaEntry, ShardEntry};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use roomkeeper_cluster::Node;
+use roomkeeper_room::read;
 use roomkeeper_types::{NodeId, ShardId};
 
 /// The shards that a node owns, as it says.
@@ -23,16 +24,9 @@ fn picked(node: &Node, times: usize) -> BTreeSet<ShardId> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn busy_node_gets_no_new_rooms_and_a_silent_one_neither() {
-    let mut sites = [Site::new().await, Site::new().await, Site::new().await];
-    sites[0].start(bootstrap(6, 3)).await;
-    let seed = sites[0].join();
-    for site in &mut sites[1..] {
-        site.start(seed.clone()).await;
-    }
+    let mut sites = three(6).await;
     let nodes: Vec<Node> = sites.iter().map(|site| site.node().clone()).collect();
     let all: Vec<&Node> = nodes.iter().collect();
-    until_ready(&all).await;
-    until_owned(&all).await;
 
     // Everybody hears of everybody. Idle nodes take turns.
     for node in &all {
@@ -85,7 +79,49 @@ async fn busy_node_gets_no_new_rooms_and_a_silent_one_neither() {
         })
         .await;
     }
-    for mut site in sites {
-        site.stop().await;
+    stop_all(sites).await;
+}
+
+/// By the word of any node a name is put on a shard once, and everybody is told the same from then on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn name_that_is_placed_stays_where_it_was_put() {
+    let mut sites = three(6).await;
+    let nodes: Vec<Node> = sites.iter().map(|site| site.node().clone()).collect();
+    let all: Vec<&Node> = nodes.iter().collect();
+
+    let rooms = rooms(12);
+    let deadline = || Instant::now() + PATIENCE;
+    let mut placed = Vec::new();
+    for (turn, room) in rooms.iter().enumerate() {
+        assert_eq!(all[turn % 3].locate(room, deadline()).await.unwrap(), all[0].shard_of(room));
+        placed.push(all[turn % 3].place(room, deadline()).await.unwrap());
     }
+    let moved = rooms.iter().zip(&placed).filter(|(room, to)| all[0].shard_of(room) != **to).count();
+    assert!(moved > 3, "{placed:?}");
+    assert!(placed.iter().collect::<BTreeSet<_>>().len() > 3, "{placed:?}");
+
+    // A room that is there is not put anywhere else.
+    let settled: roomkeeper_types::RoomName = "settled".parse().unwrap();
+    publish_for_sure(&all, &settled, "x").await;
+    assert_eq!(all[1].place(&settled, deadline()).await.unwrap(), all[0].shard_of(&settled));
+
+    // Also with the next owner of the hash shard, and by the copies of the others.
+    sites[0].stop().await;
+    let rest = [sites[1].node(), sites[2].node()];
+    for (room, to) in rooms.iter().zip(&placed) {
+        for node in rest {
+            assert_eq!(node.locate(room, deadline()).await.unwrap(), *to, "{room}");
+            if node.shard_of(room) != *to {
+                assert_eq!(node.place(room, deadline()).await.unwrap(), *to, "{room}");
+            }
+            until(|| {
+                let copy = node.local(node.shard_of(room)).ok_or("no copy")?;
+                let known = read::forward(&copy.store.view(), room).unwrap();
+                let expected = Some(*to).filter(|to| *to != node.shard_of(room));
+                if known == expected { Ok(()) } else { Err(format!("{room}: {known:?}")) }
+            })
+            .await;
+        }
+    }
+    stop_all(sites).await;
 }

@@ -8,25 +8,6 @@ use common::*;
 use roomkeeper_cluster::{Node, Route};
 use roomkeeper_types::{Offset, RoomName};
 
-/// A cluster of three, placed and owned.
-async fn three(shards: u32) -> [Site; 3] {
-    let [mut a, mut b, mut c] = [Site::new().await, Site::new().await, Site::new().await];
-    a.start(bootstrap(shards, 3)).await;
-    let seed = a.join();
-    let (b_up, c_up) = tokio::join!(b.try_start(seed.clone()), c.try_start(seed));
-    b_up.unwrap();
-    c_up.unwrap();
-    until_ready(&[a.node(), b.node(), c.node()]).await;
-    until_owned(&[a.node(), b.node(), c.node()]).await;
-    [a, b, c]
-}
-
-async fn stop_all(sites: [Site; 3]) {
-    for mut site in sites {
-        site.stop().await;
-    }
-}
-
 /// All copies of the rooms are at these offsets and have equal hashes.
 async fn until_equal(nodes: &[&Node], rooms: &[RoomName], next: Offset) {
     for room in rooms {

@@ -100,7 +100,7 @@ impl Node {
 }
 
 impl Shared {
-    fn least_loaded_shard(&self) -> Option<ShardId> {
+    pub(crate) fn least_loaded_shard(&self) -> Option<ShardId> {
         let mut owned: BTreeMap<NodeId, Vec<ShardId>> = BTreeMap::new();
         for (shard, owner) in self.table.owners(self.identity.node) {
             owned.entry(owner).or_default().push(shard);

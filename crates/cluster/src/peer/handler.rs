@@ -121,6 +121,7 @@ impl Shared {
                 }
                 Ok(Answer::Done)
             }
+            Request::Locate(inquiry) => Ok(self.answer_inquiry(&inquiry).await),
             Request::Recall { meta, replicas } => Ok(Answer::Recalled(self.recall(meta, &replicas))),
             Request::FreshState => {
                 let state = self.meta.fresh_here().await;

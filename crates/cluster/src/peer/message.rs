@@ -6,6 +6,7 @@ use roomkeeper_types::{ClusterId, Epoch, NodeId, ReplicaId, ShardId};
 use serde::{Deserialize, Serialize};
 
 use crate::failover::{Accusation, Testimony};
+use crate::forward::Inquiry;
 use crate::identity::JoinNonce;
 use crate::meta::{Joined, NodeSpec, Refusal};
 use crate::operate::Operation;
@@ -43,6 +44,8 @@ pub(crate) enum Request {
     Recall { meta: bool, replicas: Vec<ReplicaId> },
     /// So much have I to do: an encoded report, which has a version of its own.
     Load(Bytes),
+    /// Where is this room? For the owner of the name's hash shard.
+    Locate(Inquiry),
 }
 
 /// A node that wants in.
@@ -91,6 +94,8 @@ pub(crate) enum Answer {
     Operated { refused: Option<String> },
     /// To `Recall`.
     Recalled(Recollection),
+    /// To `Locate`: the shard that holds the name's room, or would hold it.
+    Located(ShardId),
 }
 
 impl Request {

@@ -140,6 +140,25 @@ pub(crate) async fn until(mut condition: impl FnMut() -> Result<(), String>) {
     }
 }
 
+/// A cluster of three, placed and owned.
+pub(crate) async fn three(shards: u32) -> [Site; 3] {
+    let [mut a, mut b, mut c] = [Site::new().await, Site::new().await, Site::new().await];
+    a.start(bootstrap(shards, 3)).await;
+    let seed = a.join();
+    let (b_up, c_up) = tokio::join!(b.try_start(seed.clone()), c.try_start(seed));
+    b_up.unwrap();
+    c_up.unwrap();
+    until_ready(&[a.node(), b.node(), c.node()]).await;
+    until_owned(&[a.node(), b.node(), c.node()]).await;
+    [a, b, c]
+}
+
+pub(crate) async fn stop_all(sites: [Site; 3]) {
+    for mut site in sites {
+        site.stop().await;
+    }
+}
+
 pub(crate) async fn until_ready(nodes: &[&Node]) {
     for node in nodes {
         until(|| node.ready()).await;
