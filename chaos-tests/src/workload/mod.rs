@@ -60,6 +60,8 @@ impl Workload {
             user: Some(plan.user.clone()),
             deadline: plan.deadline,
             route,
+            // What the server skips is what is looked for.
+            fill_holes: false,
             ..ClientConfig::new::<String>(urls)
         };
         let client = Client::new(config(urls.clone(), Route::Redirect))?;

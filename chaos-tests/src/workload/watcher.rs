@@ -118,14 +118,17 @@ impl Watcher {
 
     fn note(&mut self, told: Told) {
         let sub = self.sub;
-        self.recorder.record(match told {
+        let event = match told {
             Told::Items(items) => {
                 self.next = items.last().map_or(self.next, |item| self.next.max(item.offset.next()));
                 Event::Deliver { sub, items: items.iter().map(Seen::from).collect() }
             }
             Told::Reconnected(ok) => Event::ResumeOk { sub, place: place(&ok) },
             Told::Moved(hint) => Event::Redirect { sub, owner: hint.node, epoch: hint.epoch },
-        });
+            // Not asked for.
+            _ => return,
+        };
+        self.recorder.record(event);
     }
 }
 

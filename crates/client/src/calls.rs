@@ -1,9 +1,15 @@
 //! The commands of one room that have no answer yet, in the order in which they were made.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use roomkeeper_protocol::{Command, CommandId, CommandKind, Request};
 use tokio::time::Instant;
+
+/// First pause after `rate_limited`; while it is answered again, each is twice as long.
+pub(crate) const RATE_PAUSE: Duration = Duration::from_millis(100);
+/// No pause is longer than the first one times two to this.
+const RATE_DOUBLINGS: u32 = 4;
 
 /// A command without an answer.
 #[derive(Debug)]
@@ -33,6 +39,24 @@ impl<W> Outgoing<W> {
         Self { request: Request { id: 0, command }, origin }
     }
 
+    /// Whether it must not reach the server twice.
+    pub(crate) fn is_once(&self) -> bool {
+        matches!(self.request.command, Command::Signal(_))
+    }
+
+    /// Whether the session's next one makes up for it, should it fail.
+    pub(crate) fn is_of_the_moment(&self) -> bool {
+        let passes = matches!(self.request.command, Command::Heartbeat(_) | Command::Presence(_));
+        passes && !self.is_call()
+    }
+
+    fn into_waiter(self) -> Option<W> {
+        match self.origin {
+            Origin::Call { waiter, .. } => Some(waiter),
+            Origin::Session => None,
+        }
+    }
+
     fn is_call(&self) -> bool {
         matches!(self.origin, Origin::Call { .. })
     }
@@ -53,11 +77,13 @@ pub(crate) struct Calls<W> {
     sent: VecDeque<Outgoing<W>>,
     next_id: CommandId,
     paused_until: Option<Instant>,
+    /// Pauses since something was answered with yes.
+    pauses: u32,
 }
 
 impl<W> Calls<W> {
     pub(crate) fn new() -> Self {
-        Self { outbox: VecDeque::new(), sent: VecDeque::new(), next_id: 1, paused_until: None }
+        Self { outbox: VecDeque::new(), sent: VecDeque::new(), next_id: 1, paused_until: None, pauses: 0 }
     }
 
     /// Adds a command behind all others.
@@ -77,13 +103,15 @@ impl<W> Calls<W> {
     }
 
     /// The connection is over: callers' commands are unsent again, in their order; the session's own are
-    /// dropped.
-    pub(crate) fn end(&mut self) {
+    /// dropped. Returns who waits for what was sent and must not be sent again.
+    pub(crate) fn end(&mut self) -> Vec<W> {
+        let (lost, sent): (VecDeque<_>, VecDeque<_>) = self.sent.drain(..).partition(Outgoing::is_once);
         let unsent = std::mem::take(&mut self.outbox);
-        self.outbox = self.sent.drain(..).chain(unsent).filter(Outgoing::is_call).collect();
+        self.outbox = sent.into_iter().chain(unsent).filter(Outgoing::is_call).collect();
         for entry in &mut self.outbox {
             entry.request.id = 0;
         }
+        lost.into_iter().filter_map(Outgoing::into_waiter).collect()
     }
 
     /// Whether all numbers of this connection are used up: after a day at 40,000 commands per second.
@@ -128,12 +156,21 @@ impl<W> Calls<W> {
         self.sent.insert(position, entry);
     }
 
-    /// The command has to be sent again on this connection, and nothing before `until`.
-    pub(crate) fn pause(&mut self, entry: Outgoing<W>, until: Instant) {
-        self.paused_until = Some(until);
+    /// The command has to be sent again on this connection, and nothing before a pause is over.
+    pub(crate) fn pause(&mut self, entry: Outgoing<W>, now: Instant) {
+        // Those that were refused together share their pause.
+        if self.paused_until.is_none_or(|until| until <= now) {
+            self.paused_until = Some(now + RATE_PAUSE * 2u32.pow(self.pauses.min(RATE_DOUBLINGS)));
+            self.pauses += 1;
+        }
         let before = |other: &&Outgoing<W>| (1..entry.request.id).contains(&other.request.id);
         let position = self.outbox.iter().take_while(before).count();
         self.outbox.insert(position, entry);
+    }
+
+    /// Something was answered with yes: the next pause is short again.
+    pub(crate) fn ease(&mut self) {
+        self.pauses = 0;
     }
 
     /// Takes out a call whose deadline has passed.
@@ -154,10 +191,7 @@ impl<W> Calls<W> {
 
     /// Takes out everyone who waits.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = W> {
-        self.sent.drain(..).chain(self.outbox.drain(..)).filter_map(|entry| match entry.origin {
-            Origin::Call { waiter, .. } => Some(waiter),
-            Origin::Session => None,
-        })
+        self.sent.drain(..).chain(self.outbox.drain(..)).filter_map(Outgoing::into_waiter)
     }
 
     /// Whether anyone waits.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use roomkeeper_protocol::Codec;
 use roomkeeper_types::UserId;
 
+use crate::TokenSource;
+
 /// How a node that does not own the room should answer (`?route=` of the contract).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Route {
@@ -35,8 +37,12 @@ pub struct ClientConfig {
     /// Client URLs of some nodes, `http://host:port`; at least one. Any node will do, and after a failure
     /// the next one is tried.
     pub urls: Vec<String>,
-    /// Who the client says it is.
+    /// Who the client says it is. Where the cluster asks for a token, that says it.
     pub user: Option<UserId>,
+    /// Which of the user's devices this is: presence tells them apart.
+    pub device: Option<String>,
+    /// What proves it, where the cluster asks for a token: a text, or [`TokenSource::fresh`].
+    pub token: Option<TokenSource>,
     /// The subprotocol.
     pub codec: Codec,
     /// How to get to a room's owner.
@@ -61,6 +67,10 @@ pub struct ClientConfig {
     pub answer_timeout: Duration,
     /// Redirects followed in a row before the client goes back to the seeds.
     pub hops_max: usize,
+    /// Whether a message that the server skipped, which it never should, is got in silence by a heartbeat or
+    /// another join. Without it [`Error::Gap`](crate::Error::Gap) ends the subscription at once: for tests of
+    /// servers.
+    pub fill_holes: bool,
 }
 
 impl ClientConfig {
@@ -69,6 +79,8 @@ impl ClientConfig {
         Self {
             urls: urls.into_iter().map(Into::into).collect(),
             user: None,
+            device: None,
+            token: None,
             codec: Codec::Proto,
             route: Route::default(),
             window: 256,
@@ -79,6 +91,7 @@ impl ClientConfig {
             idle_timeout: Duration::from_secs(8),
             answer_timeout: Duration::from_millis(800),
             hops_max: 4,
+            fill_holes: true,
         }
     }
 }

@@ -18,9 +18,10 @@ use crate::handle::{Handle, Op, Waiter};
 use crate::hedge::hedge;
 use crate::link::{Io, Link};
 use crate::outlet::{Outlet, Reader};
-use crate::session::{Effect, Session};
+use crate::session::{Effect, Session, Settings};
 use crate::silence::{Silence, Verdict};
 use crate::targets::Targets;
+use crate::token::Renewal;
 use crate::{ClientConfig, Error, Metrics};
 
 /// Between two looks at deadlines and at the silence of a server.
@@ -38,13 +39,17 @@ pub(crate) fn spawn(
     let (handle, ops) = Handle::new(config.window);
     let hello = roomkeeper_protocol::Hello {
         user: config.user.clone(),
+        device: config.device.clone(),
         client: Some(concat!("roomkeeper-rust/", env!("CARGO_PKG_VERSION")).into()),
         ..Default::default()
     };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let settings =
+        Settings { patience: config.deadline, fill_holes: config.fill_holes, seed: rand::random() };
     let driver = Driver {
-        session: Session::new(hello, config.deadline),
+        session: Session::new(hello, settings),
+        renewal: Renewal::new(config.token.clone()),
         config,
         metrics,
         targets,
@@ -74,6 +79,7 @@ struct Driver {
     /// The last handle is gone.
     closing: bool,
     outlet: Outlet,
+    renewal: Renewal,
     backoff: Backoff,
     /// Hints of an owner followed since a command last succeeded.
     hints: usize,
@@ -100,7 +106,7 @@ impl Driver {
                 return;
             }
             let outcome = match self.connect(wait).await {
-                Ok(Some(link)) => self.serve(link).await,
+                Ok(Some((link, token))) => self.serve(link, token).await,
                 // Everything was given up before there was a connection.
                 Ok(None) => continue,
                 Err(error) => Outcome::Reconnect(error, None),
@@ -124,24 +130,29 @@ impl Driver {
                 return false;
             }
             tokio::select! {
-                _ = self.outlet.changed() => {}
+                reader = self.outlet.changed() => self.read_by(reader),
                 taken = self.ops.recv_many(&mut self.taken, BATCH) => self.take(taken),
             }
         }
     }
 
-    /// Waits, then opens a socket to the next node; `None` if nobody needs it any more.
-    async fn connect(&mut self, wait: Duration) -> Result<Option<Link>, Error> {
+    /// Waits, then opens a socket to the next node, with the token for it; `None` if nobody needs it any more.
+    async fn connect(&mut self, wait: Duration) -> Result<Option<(Link, Option<String>)>, Error> {
         let base = self.targets.next().ok_or(Error::NoUrl)?;
         let other = self.targets.peek(&base);
         let (config, metrics, room) = (self.config.clone(), self.metrics.clone(), self.room.clone());
         let dialing = async move {
             sleep(wait).await;
+            let token = match &config.token {
+                Some(source) => Some(source.get().await?),
+                None => None,
+            };
             let first = dial(&config, &metrics, &base, &room);
-            match &other {
-                Some(other) => hedge(first, dial(&config, &metrics, other, &room)).await,
-                None => first.await,
-            }
+            let link = match &other {
+                Some(other) => hedge(first, dial(&config, &metrics, other, &room)).await?,
+                None => first.await?,
+            };
+            Ok((link, token))
         };
         let mut dialing = pin!(dialing);
         loop {
@@ -149,7 +160,7 @@ impl Driver {
                 result = &mut dialing => return result.map(Some),
                 reader = self.outlet.changed() => self.read_by(reader),
                 taken = self.ops.recv_many(&mut self.taken, BATCH), if !self.closing => self.take(taken),
-                _ = self.tick.tick() => self.session.expire(Instant::now()),
+                _ = self.tick.tick() => self.session.tick(Instant::now()),
             }
             drop(self.perform());
             if !self.session.has_work() {
@@ -159,10 +170,10 @@ impl Driver {
     }
 
     /// Serves one socket until it ends.
-    async fn serve(&mut self, mut link: Link) -> Outcome {
+    async fn serve(&mut self, mut link: Link, token: Option<String>) -> Outcome {
         self.metrics.connected(self.sockets > 0);
         self.sockets += 1;
-        self.session.connected();
+        self.session.connected(token);
         self.metrics.republished(self.session.take_republished());
         let mut silence = Silence::new(&self.config, Instant::now());
         loop {
@@ -182,7 +193,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 now = self.tick.tick() => {
-                    self.session.expire(now);
+                    self.session.tick(now);
                     if !read {
                         // A socket that is not read says nothing about its server.
                         silence.heard(now);
@@ -193,6 +204,7 @@ impl Driver {
                     }
                 }
                 reader = self.outlet.changed() => self.read_by(reader),
+                token = self.renewal.next() => self.session.renew(token),
                 io = link.io(read) => {
                     let now = Instant::now();
                     if !matches!(io, Ok(Io::Writable)) {
@@ -224,6 +236,7 @@ impl Driver {
             self.targets.failed(url);
         }
         self.session.disconnected(error);
+        self.renewal.stop();
         let Some(OwnerHint { url, retry_after_ms, .. }) = hint else { return jitter };
         let asked = Duration::from_millis(retry_after_ms.into());
         // It moved, but nobody knows where to.
@@ -295,7 +308,9 @@ impl Driver {
         if let Some(outcome) = self.perform() {
             return outcome;
         }
-        if CloseCode::should_reconnect(code) {
+        // A token that ran out, or was taken back, and there may be another one.
+        let was_token = code == CloseCode::Unauthorized.number() && self.session.is_healthy();
+        if CloseCode::should_reconnect(code) || (was_token && self.renewal.is_possible()) {
             let error = Error::disconnected(link.url(), format!("closed with {code} {reason}"));
             return Outcome::Reconnect(error, None);
         }
@@ -304,8 +319,10 @@ impl Driver {
     }
 
     fn read_by(&mut self, reader: Reader) {
-        if reader == Reader::Gone {
-            self.session.unsubscribe();
+        match reader {
+            Reader::Took => {}
+            Reader::Read(offset) => self.session.read(offset),
+            Reader::Gone => self.session.unsubscribe(),
         }
     }
 
@@ -333,9 +350,9 @@ impl Driver {
         let deadline = Instant::now() + self.config.deadline;
         match op {
             Op::Call { command, waiter } => self.session.call(command, waiter, deadline),
-            Op::Subscribe { from, events, waiter } => {
-                if self.session.subscribe(from, waiter, deadline) {
-                    self.outlet.open(events);
+            Op::Subscribe { options, way, waiter } => {
+                if self.session.subscribe(options, waiter, deadline) {
+                    self.outlet.open(way);
                 }
             }
             Op::Connect { waiter } => self.session.greet(waiter, deadline),
@@ -348,7 +365,11 @@ impl Driver {
         while let Some(effect) = self.session.effect() {
             match effect {
                 Effect::Answer(waiter, result) => waiter.answer(result),
-                Effect::Event(event) => self.outlet.push(Ok(event)),
+                Effect::Event(event) => {
+                    if !self.outlet.push(Ok(event)) {
+                        self.metrics.signal_dropped();
+                    }
+                }
                 Effect::Unsubscribed(error) => {
                     if let Some(error) = error {
                         self.outlet.push(Err(error));
@@ -358,6 +379,11 @@ impl Driver {
                 Effect::Healthy => {
                     self.backoff.reset();
                     self.hints = 0;
+                }
+                Effect::Expires(at) => self.renewal.expires(at),
+                Effect::Hole(offset) => {
+                    tracing::warn!(room = %self.room, %offset, "the server skipped a message");
+                    self.metrics.hole();
                 }
                 // Behind the answers that end a connection there is often a word about the new owner.
                 Effect::Reconnect(cause, hint) => {

@@ -104,6 +104,15 @@ pub enum Error {
     /// The room has a subscription already; a second one needs a second [`Room`](crate::Room).
     #[error("this room handle has a subscription already; open the room once more for another one")]
     AlreadySubscribed,
+    /// A commit by a subscription without a consumer.
+    #[error("this subscription has no consumer: name one in its options to commit what was processed")]
+    NoConsumer,
+    /// There is no token to connect with.
+    #[error("no token to connect with: {reason}")]
+    Token {
+        /// What its source said.
+        reason: String,
+    },
     /// The room's handle was closed.
     #[error("the room handle is closed")]
     Stopped,
@@ -117,6 +126,7 @@ impl Error {
             Self::Unreachable { .. }
             | Self::TooManyRedirects { .. }
             | Self::Disconnected { .. }
+            | Self::Token { .. }
             | Self::Deadline { .. } => true,
             Self::Refused { status, .. } => *status >= 500 || *status == 429,
             Self::Closed { code, .. } => CloseCode::should_reconnect(*code),
@@ -128,6 +138,7 @@ impl Error {
             | Self::Gap { .. }
             | Self::Unreadable { .. }
             | Self::AlreadySubscribed
+            | Self::NoConsumer
             | Self::Stopped => false,
         }
     }

@@ -1,10 +1,10 @@
 //! The way from a room's handle to its task, and back.
 
-use roomkeeper_protocol::{Command, From, Reply};
+use roomkeeper_protocol::{Command, Reply};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::Error;
-use crate::outlet::Events;
+use crate::outlet::Way;
+use crate::{Error, SubscribeOptions};
 
 /// Calls that may wait to be taken beyond the window of publishes; then callers wait.
 const OPS: usize = 64;
@@ -37,7 +37,7 @@ impl Waiter {
 #[derive(Debug)]
 pub(crate) enum Op {
     Call { command: Command, waiter: Waiter },
-    Subscribe { from: From, events: Events, waiter: Waiter },
+    Subscribe { options: SubscribeOptions, way: Way, waiter: Waiter },
     Connect { waiter: Waiter },
 }
 
@@ -54,5 +54,12 @@ impl Handle {
 
     pub(crate) async fn send(&self, op: Op) -> Result<(), Error> {
         self.0.send(op).await.map_err(|_| Error::Stopped)
+    }
+
+    /// Sends a command and waits for its answer.
+    pub(crate) async fn call(&self, command: Command) -> Result<Reply, Error> {
+        let (waiter, answer) = Waiter::new(None);
+        self.send(Op::Call { command, waiter }).await?;
+        answer.await.map_err(|_| Error::Stopped)?
     }
 }

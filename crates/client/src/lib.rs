@@ -22,10 +22,13 @@
 //! # }
 //! ```
 //!
-//! The parts: [`session`] is the protocol's state without a socket or a clock; [`driver`] is the
-//! task that owns a socket and does what the session says; [`dial`] opens sockets and follows redirects;
-//! [`silence`] finds out about servers that say nothing any more.
-//! What this crate does not do yet: tokens, TLS, credit, presence, holds.
+//! [`Room::subscribe`] has an example of a consumer with a durable cursor, [`TokenSource`] of tokens.
+//!
+//! The parts: [`session`] is the protocol's state without a socket or a clock, [`feed`] that of a
+//! subscription: where it stands ([`resume`]), how much it may be sent ([`flow`]), who is there
+//! ([`roster`]). [`driver`] is the task that owns a socket and does what the session says; [`dial`] opens
+//! sockets and follows redirects; [`silence`] finds out about servers that say nothing any more. Heartbeats
+//! go by themselves. What this crate does not do yet: TLS, and many rooms on one socket.
 
 mod backoff;
 mod calls;
@@ -33,20 +36,26 @@ mod config;
 mod dial;
 mod driver;
 mod error;
+mod feed;
+mod flow;
 mod handle;
+mod heartbeat;
 mod hedge;
 mod link;
 mod metrics;
 mod model;
+mod options;
 mod outlet;
 mod publish;
 mod rest;
 mod resume;
 mod room;
+mod roster;
 mod session;
 mod silence;
 mod subscription;
 mod targets;
+mod token;
 
 pub use config::{ClientConfig, Route};
 pub use error::Error;
@@ -54,10 +63,12 @@ pub use metrics::{Counts, Metrics};
 pub use model::{
     ClusterMap, LocalCopy, NodeEntry, NodeLoad, NodeState, ReplicaEntry, ReplicaLag, RoomInfo, ShardEntry,
 };
+pub use options::SubscribeOptions;
 pub use publish::{PublishTicket, message};
 pub use rest::Client;
 pub use room::Room;
-pub use subscription::{Event, Subscription};
+pub use subscription::{Event, Presence, Subscription};
+pub use token::TokenSource;
 
 /// The protocol's vocabulary: what is published, what comes back.
 pub use roomkeeper_protocol as protocol;

@@ -9,6 +9,8 @@ pub struct Metrics {
     reconnects: AtomicU64,
     redirects: AtomicU64,
     republished: AtomicU64,
+    holes: AtomicU64,
+    signals_dropped: AtomicU64,
 }
 
 /// The counters at one moment, each since the client was made.
@@ -22,6 +24,10 @@ pub struct Counts {
     pub redirects: u64,
     /// Publishes sent again because their outcome was not known.
     pub republished: u64,
+    /// Times that the server skipped a message, which it never should; what was missing was got otherwise.
+    pub holes: u64,
+    /// Signals that found the buffer of their subscription full.
+    pub signals_dropped: u64,
 }
 
 impl Metrics {
@@ -32,6 +38,8 @@ impl Metrics {
             reconnects: self.reconnects.load(Ordering::Relaxed),
             redirects: self.redirects.load(Ordering::Relaxed),
             republished: self.republished.load(Ordering::Relaxed),
+            holes: self.holes.load(Ordering::Relaxed),
+            signals_dropped: self.signals_dropped.load(Ordering::Relaxed),
         }
     }
 
@@ -40,6 +48,14 @@ impl Metrics {
         if again {
             self.reconnects.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn hole(&self) {
+        self.holes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn signal_dropped(&self) {
+        self.signals_dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn redirected(&self) {

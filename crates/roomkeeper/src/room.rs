@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use futures::StreamExt;
-use roomkeeper_client::protocol::{Data, From, Item, Rooms};
+use roomkeeper_client::protocol::{Data, From, Item, RoomOptions, Rooms};
 use roomkeeper_client::types::{Offset, RoomName};
 use roomkeeper_client::{Client, Event, LocalCopy, RoomInfo, message};
 use serde_json::json;
@@ -188,7 +188,7 @@ fn show_info(info: &RoomInfo) {
 }
 
 async fn create(client: &Client, room: RoomName, json: bool) -> Result<()> {
-    let ok = client.room(room.clone()).create(None).await?;
+    let ok = client.room(room.clone()).create(RoomOptions::default(), None).await?;
     if json {
         return print::json(&json!({
             "room": room, "owner": ok.owner, "epoch": ok.epoch, "life": ok.life.to_string(),
@@ -236,6 +236,7 @@ async fn tail(client: &Client, name: RoomName, from: From, count: Option<u64>, j
             Event::Reconnected(ok) => {
                 eprintln!("-- connected again, to {}, epoch {}", ok.owner, ok.epoch.get());
             }
+            _ => {}
         }
     }
     Ok(())

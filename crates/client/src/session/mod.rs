@@ -1,30 +1,33 @@
 //! The state of one room's protocol: what to send, what is unanswered, where the subscription stands.
 //!
 //! A plain value: calls and frames go in with the time, requests and effects come out. No socket, clock or
-//! task, so that whole stories of reconnects are tests (`session_test.rs`). Its rules:
+//! task, so that whole stories of reconnects are tests (`tests.rs`). Its rules:
 //!
 //! - On every connection `hello` goes first, then `join` if there is a subscription, then everything that
 //!   is unanswered, in the order of the calls and with the same message ids, then what is new.
 //! - An answer that leaves the outcome open (`unavailable`, `timeout`, `internal`) ends the connection: what
 //!   was in flight behind it is open too, and only a new connection restores the order.
 //! - `rate_limited` is a definite no: that command alone is sent again, after a pause.
+//! - A signal is never sent twice: it fails with the connection that it was sent on.
+//! - The session's own commands are made anew on every connection: `hello`, `join`, who is there, heartbeats,
+//!   credit.
+
+mod subscription;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use roomkeeper_protocol::{
-    Command, CommandId, CommandKind, ErrorCode, From, Hello, HelloOk, Item, Join, JoinOk, Limits, OwnerHint,
-    Push, Reply, Request, RoomRef, ServerFrame,
+    Command, CommandId, CommandKind, ErrorCode, Hello, HelloOk, Limits, OwnerHint, Push, Reply, Request,
+    ServerFrame,
 };
-use roomkeeper_types::LifeId;
+use roomkeeper_types::{LifeId, Offset, Timestamp};
 use tokio::time::Instant;
 
 use crate::calls::{Calls, Origin, Outgoing};
-use crate::resume::Resume;
+use crate::heartbeat::Heartbeats;
 use crate::{Error, Event};
-
-/// Pause after `rate_limited`.
-const RATE_PAUSE: Duration = Duration::from_millis(100);
+use subscription::Subscription;
 
 /// What the driver has to do, in order. `W` is whoever waits for an answer.
 #[derive(Debug)]
@@ -37,24 +40,39 @@ pub(crate) enum Effect<W> {
     Unsubscribed(Option<Error>),
     /// The connection works: a command succeeded on it.
     Healthy,
+    /// The server takes the token until then.
+    Expires(Timestamp),
+    /// The server skipped this message: what follows is kept until it comes.
+    Hole(Offset),
     /// Give the connection up and make another one, at the hint if there is one.
     Reconnect(Error, Option<OwnerHint>),
     /// Give up for good: [`Session::fail`] has answered everyone.
     Failed,
 }
 
+/// What a session is told before it starts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// How long a call may take: for the words of its error.
+    pub(crate) patience: Duration,
+    /// Whether a message that the server skipped is waited for, rather than an error at once.
+    pub(crate) fill_holes: bool,
+    /// Of the intervals between heartbeats.
+    pub(crate) seed: u64,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Session<W> {
     hello: Hello,
-    /// How long a call may take: for the words of its error.
-    patience: Duration,
+    settings: Settings,
     calls: Calls<W>,
     /// What the server said to this connection's hello.
     greeting: Option<HelloOk>,
     /// Who waits for that.
     greeters: Vec<(W, Instant)>,
     subscription: Option<Subscription<W>>,
+    heartbeats: Heartbeats,
     /// The life this session is bound to, once it has joined one.
     life: Option<LifeId>,
     connected: bool,
@@ -66,23 +84,16 @@ pub(crate) struct Session<W> {
     effects: VecDeque<Effect<W>>,
 }
 
-#[derive(Debug)]
-struct Subscription<W> {
-    resume: Resume,
-    /// Waits for the first join.
-    waiter: Option<(W, Instant)>,
-    joined: bool,
-}
-
 impl<W> Session<W> {
-    pub(crate) fn new(hello: Hello, patience: Duration) -> Self {
+    pub(crate) fn new(hello: Hello, settings: Settings) -> Self {
         Self {
             hello,
-            patience,
+            settings,
             calls: Calls::new(),
             greeting: None,
             greeters: Vec::new(),
             subscription: None,
+            heartbeats: Heartbeats::new(settings.seed),
             life: None,
             connected: false,
             healthy: false,
@@ -99,28 +110,10 @@ impl<W> Session<W> {
             self.effects.push_back(Effect::Answer(waiter, Err(failure.clone())));
             return;
         }
+        if let (Command::Commit(commit), Some(subscription)) = (&command, &mut self.subscription) {
+            subscription.feed.commits(commit);
+        }
         self.calls.push(Outgoing::call(command, waiter, deadline));
-    }
-
-    /// A subscription; `waiter` gets the answer to its first join. `false` if it was refused at once.
-    pub(crate) fn subscribe(&mut self, from: From, waiter: W, deadline: Instant) -> bool {
-        let refusal = match &self.failure {
-            Some(failure) => Some(failure.clone()),
-            None if self.subscription.is_some() => Some(Error::AlreadySubscribed),
-            None => None,
-        };
-        if let Some(error) = refusal {
-            self.effects.push_back(Effect::Answer(waiter, Err(error)));
-            return false;
-        }
-        let resume = Resume::new(from);
-        self.subscription = Some(Subscription { resume, waiter: Some((waiter, deadline)), joined: false });
-        if self.connected
-            && let Some(join) = self.join()
-        {
-            self.calls.push(join);
-        }
-        true
     }
 
     /// Someone wants to know when there is a connection, and to whom.
@@ -132,27 +125,33 @@ impl<W> Session<W> {
         }
     }
 
-    /// The subscriber has gone.
-    pub(crate) fn unsubscribe(&mut self) {
-        let Some(subscription) = self.subscription.take() else { return };
-        self.leave(subscription.joined);
-    }
-
-    /// A connection is there.
-    pub(crate) fn connected(&mut self) {
+    /// A connection is there, to be opened with that token.
+    pub(crate) fn connected(&mut self, token: Option<String>) {
         self.connected = true;
         self.healthy = false;
+        self.hello.token = token;
         let hello = Outgoing::own(Command::Hello(self.hello.clone()));
         let join = self.join();
         self.republished += self.calls.begin([hello].into_iter().chain(join));
+    }
+
+    /// The connection goes on with another token.
+    pub(crate) fn renew(&mut self, token: String) {
+        self.hello.token = Some(token);
+        if self.connected {
+            self.calls.push(Outgoing::own(Command::Hello(self.hello.clone())));
+        }
     }
 
     /// The connection is gone, or none could be made: what is unanswered goes back to the head of the outbox.
     pub(crate) fn disconnected(&mut self, cause: Error) {
         self.connected = false;
         self.greeting = None;
+        self.heartbeats.stop();
+        for waiter in self.calls.end() {
+            self.effects.push_back(Effect::Answer(waiter, Err(cause.clone())));
+        }
         self.last_error = Some(cause);
-        self.calls.end();
         if let Some(subscription) = &mut self.subscription {
             subscription.joined = false;
         }
@@ -221,20 +220,6 @@ impl<W> Session<W> {
                     self.answered(entry, result.map_err(Error::from), now);
                 }
             }
-            ServerFrame::Push(Push::Messages { items, .. }) => {
-                // What comes before the join's reply belongs to a subscription that was left.
-                let Some(subscription) = self.subscription.as_mut().filter(|s| s.joined) else { return };
-                match subscription.resume.take(items) {
-                    Ok(items) => {
-                        let done = subscription.resume.is_done();
-                        self.deliver(items);
-                        if done {
-                            self.end_subscription(None);
-                        }
-                    }
-                    Err(gap) => self.end_subscription(Some(gap)),
-                }
-            }
             ServerFrame::Push(Push::Moved(hint) | Push::Redirect(hint)) => {
                 if self.subscription.is_some() {
                     self.effects.push_back(Effect::Event(Event::Moved(hint.clone())));
@@ -242,19 +227,13 @@ impl<W> Session<W> {
                 let cause = Error::disconnected("the former owner", "the room has another owner");
                 self.effects.push_back(Effect::Reconnect(cause, Some(hint)));
             }
-            // Follow commands that this SDK does not send yet.
-            ServerFrame::Push(
-                Push::Sync { .. }
-                | Push::Presence(_)
-                | Push::Signal { .. }
-                | Push::Held { .. }
-                | Push::RolledBack { .. },
-            ) => {}
+            ServerFrame::Push(push) => self.pushed(push, now),
         }
     }
 
-    /// Gives up what is late.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    /// Time has passed: gives up what is late, and does what is due.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.look_after(now);
         while let Some(waiter) = self.calls.late(now) {
             self.give_up(waiter);
         }
@@ -287,6 +266,11 @@ impl<W> Session<W> {
         self.connected && self.calls.any_sent()
     }
 
+    /// Whether a command has succeeded on this connection.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.healthy
+    }
+
     /// Publishes sent again since the last time this was asked.
     pub(crate) fn take_republished(&mut self) -> u64 {
         std::mem::take(&mut self.republished)
@@ -299,18 +283,21 @@ impl<W> Session<W> {
                 if !matches!(reply, Reply::Hello(_)) && !std::mem::replace(&mut self.healthy, true) {
                     self.effects.push_back(Effect::Healthy);
                 }
+                self.calls.ease();
                 match (entry.origin, reply) {
                     (Origin::Session, Reply::Hello(ok)) => self.greeted(ok),
-                    (Origin::Session, Reply::Join(ok)) => self.joined(ok),
+                    (Origin::Session, Reply::Join(ok)) => self.joined(ok, now),
+                    (Origin::Session, Reply::Presence(ok)) => self.counted(ok),
                     (Origin::Session, _) => {}
                     (Origin::Call { waiter, .. }, reply) => {
                         self.effects.push_back(Effect::Answer(waiter, Ok(reply)));
                     }
                 }
             }
-            Err(error) if error.code() == Some(ErrorCode::RateLimited) => {
-                self.calls.pause(entry, now + RATE_PAUSE);
-            }
+            Err(error) if entry.is_of_the_moment() => self.passed(&entry, &error, now),
+            Err(error) if error.code() == Some(ErrorCode::RateLimited) => self.calls.pause(entry, now),
+            // Whether it was carried out is not known, and it must not be twice.
+            Err(error) if entry.is_once() => self.refused(entry, error),
             Err(error) if error.is_retryable() => {
                 self.calls.put_back(entry);
                 self.reconnect(error);
@@ -326,7 +313,8 @@ impl<W> Session<W> {
                 self.effects.push_back(Effect::Answer(waiter, Err(error)));
             }
             (Origin::Session, Command::Hello(_)) => self.fail(error),
-            (Origin::Session, Command::Join(_)) => self.end_subscription(Some(error)),
+            // Without the credit that it was refused the subscription would stand still.
+            (Origin::Session, Command::Join(_) | Command::Credit(_)) => self.end_subscription(Some(error)),
             (Origin::Session, _) => {}
         }
     }
@@ -335,68 +323,14 @@ impl<W> Session<W> {
         for (waiter, _) in self.greeters.drain(..) {
             self.effects.push_back(Effect::Answer(waiter, Ok(Reply::Hello(ok.clone()))));
         }
+        self.effects.extend(ok.expires.map(Effect::Expires));
+        self.heartbeats.set_interval(ok.heartbeat_ms);
+        self.hello.session = Some(ok.session.clone());
         self.greeting = Some(ok);
-    }
-
-    fn joined(&mut self, ok: JoinOk) {
-        let Some(subscription) = &mut self.subscription else { return };
-        self.life = Some(ok.life);
-        subscription.joined = true;
-        if let Err(gap) = subscription.resume.joined(&ok) {
-            self.end_subscription(Some(gap));
-            return;
-        }
-        self.effects.push_back(match subscription.waiter.take() {
-            Some((waiter, _)) => Effect::Answer(waiter, Ok(Reply::Join(ok))),
-            None => Effect::Event(Event::Reconnected(ok)),
-        });
-    }
-
-    /// Pushes that arrived together are one event: half of a delivery's cost is its way to the subscriber.
-    fn deliver(&mut self, mut items: Vec<Item>) {
-        match self.effects.back_mut() {
-            Some(Effect::Event(Event::Items(last))) => last.append(&mut items),
-            _ if items.is_empty() => {}
-            _ => self.effects.push_back(Effect::Event(Event::Items(items))),
-        }
-    }
-
-    fn end_subscription(&mut self, error: Option<Error>) {
-        let Some(subscription) = self.subscription.take() else { return };
-        let joined = subscription.joined;
-        match (subscription.waiter, error) {
-            // The join itself was refused: there is nothing to leave.
-            (Some((waiter, _)), Some(error)) => {
-                self.effects.push_back(Effect::Answer(waiter, Err(error)));
-            }
-            (_, error) => {
-                self.effects.push_back(Effect::Unsubscribed(error));
-                if joined {
-                    self.leave(joined);
-                }
-            }
-        }
-    }
-
-    /// Ends the subscription at the server too.
-    fn leave(&mut self, joined: bool) {
-        if self.connected && joined {
-            self.calls.push(Outgoing::own(Command::Leave(RoomRef::default())));
-        } else if self.connected {
-            // Its join may be on the way: a new connection knows nothing of it.
-            self.reconnect(Error::disconnected("the server", "a join was given up"));
-        }
     }
 
     fn reconnect(&mut self, cause: Error) {
         self.effects.push_back(Effect::Reconnect(cause, None));
-    }
-
-    /// What joins the room where the subscription stands.
-    fn join(&self) -> Option<Outgoing<W>> {
-        let from = self.subscription.as_ref()?.resume.from();
-        let room = RoomRef { room: None, life: self.life };
-        Some(Outgoing::own(Command::Join(Join { room, from, ..Join::default() })))
     }
 
     /// A joined socket is bound to its life by the server. Until the join is answered the commands behind
@@ -408,8 +342,18 @@ impl<W> Session<W> {
         let room = match &mut entry.request.command {
             Command::Publish(publish) => &mut publish.room,
             Command::History(history) => &mut history.room,
-            Command::Delete(room) => room,
-            _ => return,
+            Command::Signal(signal) => &mut signal.room,
+            Command::Commit(commit) => &mut commit.room,
+            Command::Confirm(hold) | Command::Rollback(hold) => &mut hold.room,
+            Command::Presence(room) | Command::Delete(room) => room,
+            // These begin a life, or speak of what was joined.
+            Command::Hello(_)
+            | Command::Join(_)
+            | Command::Leave(_)
+            | Command::Credit(_)
+            | Command::Heartbeat(_)
+            | Command::Rooms(_)
+            | Command::Create(_) => return,
         };
         room.life = room.life.or(self.life);
     }
@@ -417,11 +361,10 @@ impl<W> Session<W> {
     /// No answer in time.
     fn give_up(&mut self, waiter: W) {
         let last = self.last_error.clone().map(Box::new);
-        let error = Error::Deadline { after: self.patience, last };
+        let error = Error::Deadline { after: self.settings.patience, last };
         self.effects.push_back(Effect::Answer(waiter, Err(error)));
     }
 }
 
 #[cfg(test)]
-#[path = "session_test.rs"]
 mod tests;

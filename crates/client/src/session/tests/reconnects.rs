@@ -1,207 +1,9 @@
-//! Stories of connections that come and go, told without a socket. A caller is a number; the server is the
-//! test.
+//! What happens to calls and to a plain subscription when connections end and rooms move.
 
-use bytes::Bytes;
-use roomkeeper_protocol::{Data, HelloOk, HistoryOk, Item, NewMessage, Publish, PublishOk};
-use roomkeeper_types::{
-    ClusterId, Epoch, LifeId, MessageId, NodeId, Offset, RoomName, ShardId, Timestamp, UserId,
-};
+use roomkeeper_protocol::HistoryOk;
 
 use super::*;
-
-const LIFE: LifeId = LifeId { shard: ShardId(3), index: 17, ordinal: 0 };
-
-/// A session, its server's side, and what both have seen.
-struct Story {
-    session: Session<u32>,
-    now: Instant,
-}
-
-/// An effect, as far as the stories look.
-#[derive(Debug, PartialEq)]
-enum Told {
-    Stored(u32, u64),
-    Joined(u32),
-    Greeted(u32),
-    Failed(u32, &'static str),
-    Items(Vec<u64>),
-    Resumed,
-    Moved,
-    Over(Option<&'static str>),
-    Reconnect,
-    GivenUp,
-}
-
-fn room() -> RoomName {
-    "general".parse().unwrap()
-}
-
-fn user() -> UserId {
-    "ann".parse().unwrap()
-}
-
-fn server_error(code: ErrorCode) -> roomkeeper_protocol::Error {
-    roomkeeper_protocol::Error::new(code, "as the story goes")
-}
-
-fn lost() -> Error {
-    Error::disconnected("http://a:1", "reset")
-}
-
-fn short(error: &Error) -> &'static str {
-    match error {
-        Error::Deadline { .. } => "deadline",
-        Error::Gap { .. } => "gap",
-        Error::Recreated => "recreated",
-        Error::Trimmed { .. } => "trimmed",
-        Error::AlreadySubscribed => "already subscribed",
-        Error::Closed { .. } => "closed",
-        Error::Server(error) => error.code.name(),
-        _ => "other",
-    }
-}
-
-fn item(offset: u64) -> Item {
-    Item {
-        offset: Offset(offset),
-        epoch: Epoch(1),
-        id: MessageId([offset as u8; 16]),
-        from: user(),
-        time: Timestamp(1),
-        sent: None,
-        data: Data::Binary(Bytes::new()),
-    }
-}
-
-/// What a request says, shortly: `publish 7`, `join offset 3`, …
-fn say(command: &Command) -> String {
-    match command {
-        Command::Publish(publish) => {
-            let life = if publish.room.life.is_some() { " of this life" } else { "" };
-            format!("publish {}{life}", publish.messages[0].id.0[0])
-        }
-        Command::Join(join) => match join.from {
-            From::Offset(offset) => format!("join {offset}"),
-            From::Range(first, last) => format!("join {first}..={last}"),
-            from => format!("join {from:?}").to_lowercase(),
-        },
-        other => other.name().to_owned(),
-    }
-}
-
-impl Story {
-    fn new() -> Self {
-        Self { session: Session::new(Hello::default(), Duration::from_secs(30)), now: Instant::now() }
-    }
-
-    fn publish(&mut self, n: u8) {
-        let message = NewMessage { id: MessageId([n; 16]), data: Data::json_string("x"), sent: None };
-        let publish = Publish {
-            room: RoomRef::default(),
-            messages: vec![message],
-            expect: None,
-            hold_ms: None,
-            timeout_ms: None,
-        };
-        let deadline = self.now + Duration::from_secs(30);
-        self.session.call(Command::Publish(publish), n.into(), deadline);
-    }
-
-    fn subscribe(&mut self, from: From, waiter: u32) {
-        self.session.subscribe(from, waiter, self.now + Duration::from_secs(30));
-    }
-
-    /// What goes out now, as text, with the ids it goes under.
-    fn sent(&mut self) -> Vec<(CommandId, String)> {
-        let mut sent = Vec::new();
-        while let Some(request) = self.session.transmit(self.now) {
-            sent.push((request.id, say(&request.command)));
-        }
-        sent
-    }
-
-    /// What goes out now, as text.
-    fn said(&mut self) -> Vec<String> {
-        self.sent().into_iter().map(|(_, text)| text).collect()
-    }
-
-    fn reply(&mut self, id: CommandId, result: Result<Reply, roomkeeper_protocol::Error>) {
-        self.session.received(ServerFrame::Reply(id, result), self.now);
-    }
-
-    fn stored(&mut self, id: CommandId, offset: u64) {
-        let ok = PublishOk {
-            epoch: Epoch(1),
-            offsets: vec![Offset(offset)],
-            duplicates: vec![false],
-            held: false,
-            expires: None,
-        };
-        self.reply(id, Ok(Reply::Publish(ok)));
-    }
-
-    fn refused(&mut self, id: CommandId, code: ErrorCode) {
-        self.reply(id, Err(server_error(code)));
-    }
-
-    fn greeted(&mut self, id: CommandId) {
-        let hello = HelloOk {
-            node: NodeId(1),
-            cluster: ClusterId([1; 16]),
-            user: user(),
-            session: "s".into(),
-            heartbeat_ms: [3500, 7000],
-            limits: Limits::default(),
-            features: Vec::new(),
-            expires: None,
-        };
-        self.reply(id, Ok(Reply::Hello(hello)));
-    }
-
-    fn joined(&mut self, id: CommandId, from: u64) {
-        let ok = JoinOk {
-            room: room(),
-            owner: NodeId(1),
-            epoch: Epoch(1),
-            life: LIFE,
-            first: Offset(1),
-            next: Offset(from),
-            from: Offset(from),
-            members: None,
-            committed: None,
-            unread: None,
-        };
-        self.reply(id, Ok(Reply::Join(ok)));
-    }
-
-    fn push(&mut self, offsets: impl IntoIterator<Item = u64>) {
-        let items = offsets.into_iter().map(item).collect();
-        self.session.received(ServerFrame::Push(Push::Messages { room: room(), items }), self.now);
-    }
-
-    /// What the session wants done, health reports left out.
-    fn told(&mut self) -> Vec<Told> {
-        let mut told = Vec::new();
-        while let Some(effect) = self.session.effect() {
-            told.push(match effect {
-                Effect::Healthy => continue,
-                Effect::Answer(who, Ok(Reply::Publish(ok))) => Told::Stored(who, ok.offsets[0].0),
-                Effect::Answer(who, Ok(Reply::Hello(_))) => Told::Greeted(who),
-                Effect::Answer(who, Ok(_)) => Told::Joined(who),
-                Effect::Answer(who, Err(error)) => Told::Failed(who, short(&error)),
-                Effect::Event(Event::Items(items)) => {
-                    Told::Items(items.iter().map(|item| item.offset.0).collect())
-                }
-                Effect::Event(Event::Reconnected(_)) => Told::Resumed,
-                Effect::Event(Event::Moved(_)) => Told::Moved,
-                Effect::Unsubscribed(error) => Told::Over(error.as_ref().map(short)),
-                Effect::Reconnect(..) => Told::Reconnect,
-                Effect::Failed => Told::GivenUp,
-            });
-        }
-        told
-    }
-}
+use crate::calls::RATE_PAUSE;
 
 #[test]
 fn connect_first_greets_then_joins_then_publishes() {
@@ -210,14 +12,14 @@ fn connect_first_greets_then_joins_then_publishes() {
     story.subscribe(From::Latest, 90);
     story.publish(2);
     assert_eq!(story.said(), [] as [String; 0], "nothing goes out without a connection");
-    story.session.connected();
+    story.session.connected(None);
     assert_eq!(story.said(), ["hello", "join latest", "publish 1", "publish 2"]);
 }
 
 #[test]
 fn connection_lost_publishes_the_unanswered_again_in_order() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     for n in 1..=4 {
         story.publish(n);
     }
@@ -225,7 +27,7 @@ fn connection_lost_publishes_the_unanswered_again_in_order() {
     story.stored(2, 1);
     story.session.disconnected(lost());
     story.publish(5);
-    story.session.connected();
+    story.session.connected(None);
     let again = story.sent();
     assert_eq!(
         again,
@@ -250,12 +52,12 @@ fn connection_lost_publishes_the_unanswered_again_in_order() {
 fn connection_lost_resumes_with_exactly_the_missed_messages() {
     let mut story = Story::new();
     story.subscribe(From::Latest, 90);
-    story.session.connected();
+    story.session.connected(None);
     assert_eq!(story.said(), ["hello", "join latest"]);
     story.joined(2, 7);
     story.push([7, 8]);
     story.session.disconnected(lost());
-    story.session.connected();
+    story.session.connected(None);
     assert_eq!(story.said(), ["hello", "join o9"]);
     story.joined(2, 9);
     // A new owner that starts a little too early changes nothing.
@@ -273,7 +75,7 @@ fn connection_lost_again_and_again_loses_and_doubles_nothing() {
     story.subscribe(From::Beginning, 90);
     let mut seen = Vec::new();
     for round in 0..20u64 {
-        story.session.connected();
+        story.session.connected(None);
         let join = story.said()[1].clone();
         let from = 1 + 3 * round;
         assert_eq!(join, if round == 0 { "join beginning".into() } else { format!("join o{from}") });
@@ -295,7 +97,7 @@ fn connection_lost_again_and_again_loses_and_doubles_nothing() {
 fn push_before_the_join_is_answered_is_not_this_subscriptions() {
     let mut story = Story::new();
     story.subscribe(From::Latest, 90);
-    story.session.connected();
+    story.session.connected(None);
     story.said();
     story.push([3, 4]);
     story.joined(2, 9);
@@ -304,32 +106,17 @@ fn push_before_the_join_is_answered_is_not_this_subscriptions() {
 }
 
 #[test]
-fn gap_in_a_push_ends_the_subscription_with_an_error() {
-    let mut story = Story::new();
-    story.subscribe(From::Beginning, 90);
-    story.session.connected();
-    story.said();
-    story.joined(2, 1);
-    story.push([1, 2]);
-    story.push([4]);
-    assert_eq!(story.told(), [Told::Joined(90), Told::Items(vec![1, 2]), Told::Over(Some("gap"))]);
-    assert_eq!(story.said(), ["leave"]);
-    story.push([5]);
-    assert_eq!(story.told(), []);
-}
-
-#[test]
 fn room_recreated_while_away_ends_with_an_error_and_reaches_no_other_life() {
     let mut story = Story::new();
     story.subscribe(From::Beginning, 90);
-    story.session.connected();
+    story.session.connected(None);
     story.said();
     story.joined(2, 1);
     story.push([1]);
     story.publish(1);
     assert_eq!(story.said(), ["publish 1"], "a joined socket is bound to its life");
     story.session.disconnected(lost());
-    story.session.connected();
+    story.session.connected(None);
     assert_eq!(story.said(), ["hello", "join o2", "publish 1 of this life"]);
     story.refused(2, ErrorCode::Recreated);
     story.refused(3, ErrorCode::Recreated);
@@ -342,7 +129,7 @@ fn room_recreated_while_away_ends_with_an_error_and_reaches_no_other_life() {
 #[test]
 fn publish_unknown_ends_the_connection_and_keeps_the_order() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     for n in 1..=3 {
         story.publish(n);
     }
@@ -351,14 +138,14 @@ fn publish_unknown_ends_the_connection_and_keeps_the_order() {
     story.refused(3, ErrorCode::Unavailable);
     assert_eq!(story.told(), [Told::Stored(1, 1), Told::Reconnect]);
     story.session.disconnected(lost());
-    story.session.connected();
+    story.session.connected(None);
     assert_eq!(story.said(), ["hello", "publish 2", "publish 3"]);
 }
 
 #[test]
 fn publish_rate_limited_is_sent_again_after_a_pause() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     for n in 1..=3 {
         story.publish(n);
     }
@@ -376,7 +163,7 @@ fn publish_rate_limited_is_sent_again_after_a_pause() {
 #[test]
 fn publish_definitely_refused_fails_alone() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     story.publish(1);
     story.publish(2);
     story.said();
@@ -388,16 +175,16 @@ fn publish_definitely_refused_fails_alone() {
 #[test]
 fn publish_late_fails_as_unknown_and_its_late_answer_is_ignored() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     story.publish(1);
     story.said();
     story.now += Duration::from_secs(29);
     story.publish(2);
     story.said();
-    story.session.expire(story.now);
+    story.session.tick(story.now);
     assert_eq!(story.told(), []);
     story.now += Duration::from_secs(1);
-    story.session.expire(story.now);
+    story.session.tick(story.now);
     assert_eq!(story.told(), [Told::Failed(1, "deadline")]);
     story.stored(2, 1);
     story.stored(3, 2);
@@ -410,7 +197,7 @@ fn publish_late_without_any_connection_names_the_cause() {
     story.publish(1);
     story.session.disconnected(lost());
     story.now += Duration::from_secs(30);
-    story.session.expire(story.now);
+    story.session.tick(story.now);
     match story.session.effect() {
         Some(Effect::Answer(1, Err(error @ Error::Deadline { .. }))) => {
             assert!(error.is_unknown());
@@ -423,7 +210,7 @@ fn publish_late_without_any_connection_names_the_cause() {
 #[test]
 fn answers_out_of_order_find_their_callers() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     let history = roomkeeper_protocol::History {
         room: RoomRef::default(),
         from: From::Beginning,
@@ -447,7 +234,7 @@ fn answers_out_of_order_find_their_callers() {
 fn moved_tells_the_subscriber_and_reconnects() {
     let mut story = Story::new();
     story.subscribe(From::Latest, 90);
-    story.session.connected();
+    story.session.connected(None);
     story.said();
     story.joined(2, 1);
     story.told();
@@ -468,7 +255,7 @@ fn moved_tells_the_subscriber_and_reconnects() {
 fn moved_with_publishes_under_way_sends_them_to_the_next_owner_in_order() {
     let mut story = Story::new();
     story.subscribe(From::Latest, 90);
-    story.session.connected();
+    story.session.connected(None);
     for n in 1..=3 {
         story.publish(n);
     }
@@ -486,7 +273,7 @@ fn moved_with_publishes_under_way_sends_them_to_the_next_owner_in_order() {
     story.session.disconnected(lost());
     assert!(!story.session.awaits_answer());
     story.publish(4);
-    story.session.connected();
+    story.session.connected(None);
     let again =
         ["hello", "join o2", "publish 2 of this life", "publish 3 of this life", "publish 4 of this life"];
     assert_eq!(story.said(), again);
@@ -502,7 +289,7 @@ fn moved_with_publishes_under_way_sends_them_to_the_next_owner_in_order() {
 #[test]
 fn failure_for_good_answers_everyone_now_and_later() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     story.subscribe(From::Latest, 90);
     story.said();
     story.joined(2, 1);
@@ -526,7 +313,7 @@ fn failure_for_good_answers_everyone_now_and_later() {
 #[test]
 fn subscription_second_is_refused_until_the_first_has_gone() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     story.subscribe(From::Latest, 90);
     story.said();
     story.joined(2, 5);
@@ -540,7 +327,7 @@ fn subscription_second_is_refused_until_the_first_has_gone() {
 #[test]
 fn subscription_of_a_range_ends_after_its_last_offset() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     story.subscribe(From::Range(Offset(2), Offset(3)), 90);
     assert_eq!(story.said(), ["hello", "join o2..=o3"]);
     story.joined(2, 2);
@@ -554,21 +341,21 @@ fn greeting_is_given_to_those_who_wait_and_those_who_come_later() {
     let deadline = story.now + Duration::from_secs(30);
     story.session.greet(1, deadline);
     assert!(story.session.has_work());
-    story.session.connected();
+    story.session.connected(None);
     story.said();
     story.greeted(1);
     story.session.greet(2, deadline);
     assert_eq!(story.told(), [Told::Greeted(1), Told::Greeted(2)]);
     story.session.disconnected(lost());
     story.session.greet(3, deadline);
-    story.session.expire(deadline);
+    story.session.tick(deadline);
     assert_eq!(story.told(), [Told::Failed(3, "deadline")]);
 }
 
 #[test]
 fn command_too_large_fails_before_it_is_sent() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     story.publish(1);
     let sent = story.sent();
     let error = story.session.check_size(2 << 20).unwrap_err();
@@ -580,8 +367,31 @@ fn command_too_large_fails_before_it_is_sent() {
 #[test]
 fn reply_to_no_command_ends_the_connection() {
     let mut story = Story::new();
-    story.session.connected();
+    story.session.connected(None);
     story.said();
     story.refused(0, ErrorCode::BadRequest);
     assert_eq!(story.told(), [Told::Reconnect]);
+}
+
+#[test]
+fn pauses_after_rate_limited_grow_until_something_succeeds() {
+    let mut story = Story::new();
+    story.session.connected(None);
+    story.publish(1);
+    story.said();
+    let mut id = 2;
+    for pause in [1, 2, 4, 8, 16, 16] {
+        story.refused(id, ErrorCode::RateLimited);
+        story.now += RATE_PAUSE * pause - Duration::from_millis(1);
+        assert_eq!(story.said(), [] as [String; 0], "pause {pause}");
+        story.now += Duration::from_millis(1);
+        assert_eq!(story.said(), ["publish 1"]);
+        id += 1;
+    }
+    story.stored(id, 1);
+    story.publish(2);
+    assert_eq!(story.said(), ["publish 2"]);
+    story.refused(id + 1, ErrorCode::RateLimited);
+    story.now += RATE_PAUSE;
+    assert_eq!(story.said(), ["publish 2"]);
 }
