@@ -2,6 +2,7 @@
 
 mod answer;
 mod cluster;
+mod commands;
 mod messages;
 mod request;
 mod rooms;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Query as AxumQuery, RawPathParams};
+use axum::extract::{FromRequest, FromRequestParts, Query as AxumQuery, RawPathParams};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::{Request, Uri, request};
@@ -64,13 +64,23 @@ impl FromRequest<Arc<Edge>> for RoomRequest {
 }
 
 async fn room(parts: &mut request::Parts, edge: &Arc<Edge>) -> Result<RoomName, Error> {
-    use axum::extract::FromRequestParts;
-
-    // The one parameter of the paths with a room.
-    let params = RawPathParams::from_request_parts(parts, edge).await;
-    let params = params.map_err(|error| Error::bad_request(format!("room: {error}")))?;
-    let name = params.iter().find(|(key, _)| *key == "room").map(|(_, value)| value).unwrap_or_default();
+    let name = param(parts, edge, "room").await?;
     name.parse().map_err(|error| Error::bad_request(format!("room: {error}")))
+}
+
+/// A parameter of the path.
+///
+/// # Errors
+/// `bad_request`: it is no text.
+pub(crate) async fn param(
+    parts: &mut request::Parts,
+    edge: &Arc<Edge>,
+    name: &'static str,
+) -> Result<String, Error> {
+    let params = RawPathParams::from_request_parts(parts, edge).await;
+    let params = params.map_err(|error| Error::bad_request(format!("{name}: {error}")))?;
+    let value = params.iter().find(|(key, _)| *key == name).map(|(_, value)| value).unwrap_or_default();
+    Ok(value.to_owned())
 }
 
 /// What of a request matters for its way.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::StatusCode;
 use roomkeeper_protocol::Error;
 
 use super::answer::error_with;
-use super::{cluster, messages, rooms, sockets};
+use super::{cluster, commands, messages, rooms, sockets};
 use crate::edge::Edge;
 
 /// The client listener's paths.
@@ -21,6 +21,11 @@ pub(crate) fn client(edge: Arc<Edge>) -> Router {
         .route("/v1/rooms/{room}", get(rooms::show).put(rooms::create).delete(rooms::delete))
         .route("/v1/rooms/{room}/messages", get(messages::history).post(messages::publish))
         .route("/v1/rooms/{room}/presence", get(rooms::presence))
+        .route("/v1/rooms/{room}/cursors", post(commands::commit))
+        .route("/v1/rooms/{room}/cursors/{consumer}", get(commands::cursor))
+        .route("/v1/rooms/{room}/confirm", post(commands::confirm))
+        .route("/v1/rooms/{room}/rollback", post(commands::rollback))
+        .route("/v1/rooms/{room}/signal", post(commands::signal))
         .route("/v1/rooms/{room}/ws", get(sockets::room))
         .merge(health())
         .fallback(rooms::unknown_path)
