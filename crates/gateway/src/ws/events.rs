@@ -23,9 +23,10 @@ pub(crate) struct Events {
     presence: Option<Presence>,
 }
 
-/// A client that is a member, and is told of the others.
+/// A client that is a member.
 struct Presence {
-    told: Told,
+    /// `None`: it does not want to be told of the others.
+    told: Option<Told>,
     /// `None`: the client says that it is not there at the moment.
     membership: Option<Membership>,
     /// To enter again.
@@ -53,18 +54,20 @@ impl Events {
         Self { ear, signals: numbers[EventKind::Signal as usize], holds, presence: None }
     }
 
-    /// The client is a member from now on, and is told of the others. `enter` makes it one, and is called again
-    /// when it comes back after it said that it was away.
+    /// The client is a member from now on, and is told of the others if it wants to. `enter` makes it one, and is
+    /// called again when it comes back after it said that it was away.
     ///
     /// # Errors
     /// The room is full.
     pub(crate) fn with_presence(
         self,
         subscriber: &Subscriber,
+        is_told: bool,
         enter: impl Fn(&Subscriber) -> Result<Membership, Full> + Send + 'static,
     ) -> Result<Self, Full> {
         let membership = Some(enter(subscriber)?);
-        let presence = Presence { told: Told::Nothing, membership, enter: Box::new(enter) };
+        let told = is_told.then_some(Told::Nothing);
+        let presence = Presence { told, membership, enter: Box::new(enter) };
         Ok(Self { presence: Some(presence), ..self })
     }
 
@@ -102,10 +105,11 @@ impl Events {
         {
             return Ok(Some(message));
         }
-        if let Some(presence) = &mut self.presence
-            && let Some((event, told)) = subscriber.company(presence.told)
+        let told = self.presence.as_mut().and_then(|presence| presence.told.as_mut());
+        if let Some(told) = told
+            && let Some((event, until)) = subscriber.company(*told)
         {
-            presence.told = told;
+            *told = until;
             return Ok(Some(event.message(codec)));
         }
         loop {

@@ -141,10 +141,15 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
     let cursor = join.consumer.as_ref().map(|consumer| cursor_in(&view, &info, consumer)).transpose()?;
     let committed = cursor.map(|cursor| cursor.committed);
     let span = Span::of_consumer(join.from, info.first, info.next, committed)?;
-    let has_presence = info.options.presence && join.presence.unwrap_or(true);
-    if has_presence && let Some(listening) = events.take() {
+    // Who does not say is counted; told of all who come and go is only who wants to be.
+    let counts = info.options.presence && join.presence != Some(false);
+    if counts && let Some(listening) = events.take() {
         let enter = entrance(room, &info, conn);
-        events = Some(listening.with_presence(&subscriber, enter).map_err(|full| failure::room_full(&full))?);
+        events = Some(
+            listening
+                .with_presence(&subscriber, join.presence == Some(true), enter)
+                .map_err(|full| failure::room_full(&full))?,
+        );
     }
     let members = info.options.presence.then(|| room.edge.hub.member_count(life)).flatten();
     let ok = JoinOk {

@@ -30,8 +30,8 @@ fn table() -> Vec<(String, u64, &'static str)> {
         (r#"{"id": 7}"#.into(), 7, "bad_request"),
         (r#"{"id": 7, "dance": {}}"#.into(), 7, "bad_request"),
         (r#"{"id": 7, "join": {"room": "a"}, "leave": {"room": "a"}}"#.into(), 7, "bad_request"),
-        (r#"{"id": 7, "signal": {"room": "a", "data": 1}}"#.into(), 7, "bad_request"),
-        (r#"{"id": 7, "presence": {"room": "a"}}"#.into(), 7, "bad_request"),
+        (r#"{"id": 7, "signal": {"room": "a", "data": 1}}"#.into(), 7, "not_found"),
+        (r#"{"id": 7, "presence": {"room": "a"}}"#.into(), 7, "not_found"),
         (r#"{"id": 7, "commit": {"room": "a", "consumer": "c", "offset": 1}}"#.into(), 7, "bad_request"),
         // Fields that are missing, of another type, or out of range.
         (r#"{"id": 7, "join": "a"}"#.into(), 7, "bad_request"),
@@ -79,7 +79,7 @@ fn table() -> Vec<(String, u64, &'static str)> {
             "bad_request",
         ),
         (
-            json!({ "id": 7, "publish": { "room": "a", "messages": one(json!(1)), "hold_ms": 50 } })
+            json!({ "id": 7, "publish": { "room": "a", "messages": one(json!(1)), "hold_ms": 0 } })
                 .to_string(),
             7,
             "bad_request",

@@ -158,7 +158,7 @@ async fn request_that_makes_no_sense_has_a_json_error() {
         (Method::GET, "/v1/rooms/a/messages?limit=1001", String::new(), 400, "bad_request"),
         (Method::GET, "/v1/rooms/a/messages?from=0", String::new(), 400, "bad_request"),
         (Method::GET, "/v1/rooms/a/messages?from=9007199254740992", String::new(), 400, "bad_request"),
-        (Method::GET, "/v1/rooms/a/presence", String::new(), 400, "bad_request"),
+        (Method::GET, "/v1/rooms/a/presence", String::new(), 404, "not_found"),
         (Method::GET, "/v1/rooms/a/ws", String::new(), 426, "bad_request"),
         (Method::GET, "/v1/ws", String::new(), 426, "bad_request"),
         (Method::PUT, "/v1/rooms/a", "[]".into(), 400, "bad_request"),

@@ -104,7 +104,7 @@ async fn join_outside_the_log_is_refused_and_names_the_bound() {
     assert_eq!(error["code"], "bad_request");
     let empty = socket.ok("history", json!({ "from": { "offset": 2 } })).await;
     assert_eq!((&empty["items"], &empty["next"]), (&json!([]), &json!(2)));
-    assert_eq!(socket.code("join", json!({ "from": "committed", "consumer": "c" })).await, "bad_request");
+    assert_eq!(socket.code("join", json!({ "from": "committed" })).await, "bad_request");
 }
 
 #[tokio::test]
