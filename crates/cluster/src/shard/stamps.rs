@@ -10,12 +10,20 @@ use roomkeeper_types::Timestamp;
 #[derive(Default)]
 pub(crate) struct Stamps {
     last: AtomicU64,
+    /// How many runs were applied.
+    runs: AtomicU64,
 }
 
 impl Stamps {
-    /// An entry with this stamp was applied.
+    /// A run of entries was applied and can be read; its newest stamp is this.
     pub(crate) fn applied(&self, time: Timestamp) {
         self.last.fetch_max(time.millis(), Ordering::AcqRel);
+        self.runs.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A number that changes with every run that is applied.
+    pub(crate) fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Acquire)
     }
 
     /// The stamp of the next entry.

@@ -63,6 +63,11 @@ impl Ownerships {
         Self { data: DataStore::open(dir.path()).unwrap(), _dir: dir }
     }
 
+    /// Removes the store that they are over.
+    pub(crate) fn remove(&self) {
+        self.data.remove(ReplicaId(1)).unwrap();
+    }
+
     /// One that holds for a minute unless it is ended.
     pub(crate) fn begin(&self, shard: u32, epoch: u64) -> Ownership {
         let claim = (Epoch(epoch), Instant::now() + Duration::from_secs(60));
