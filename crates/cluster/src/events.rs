@@ -23,6 +23,8 @@ pub enum EventKind {
     HandOver,
     /// A node was suspected to be dead, or the suspicion ended.
     Suspicion,
+    /// This node's disk became full, or has room again; or it hangs, or answers again.
+    Disk,
     /// A replica came to another node, or left it.
     Move,
     /// A replica was refused: its log or rows are not what they should be.

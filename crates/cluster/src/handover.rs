@@ -104,6 +104,10 @@ impl Shared {
     pub(crate) async fn hand_over_meta(&self, to: NodeId, reason: &str) -> Result<(), HandOverError> {
         let group = self.meta.group().ok_or(HandOverError::NotOwner(GroupId::Meta))?;
         let target = self.target(group, to)?;
+        // To the end, as with a shard: what waits behind it goes to the new leader.
+        let _quiet = timeout(QUIET_MAX, self.meta.quiet())
+            .await
+            .map_err(|_| not_elected(to, "the commands under way take too long"))?;
         self.elect(group, group.status().epoch, target).await?;
         let event = Event::new(EventKind::HandOver, format!("meta: {reason}"));
         self.events.record(Event { from: Some(self.identity.node), to: Some(to), ..event });

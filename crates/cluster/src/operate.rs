@@ -158,33 +158,13 @@ fn voting(record: &ShardRecord) -> Vec<Member> {
 
 #[cfg(test)]
 mod tests {
-    use roomkeeper_types::{ClusterId, ReplicaId, ShardCount};
+    use roomkeeper_types::{ReplicaId, ShardCount};
 
     use super::*;
-    use crate::identity::{FORMAT, JoinNonce};
-    use crate::meta::NodeSpec;
+    use crate::meta::testing::cluster_of;
 
     fn cluster(table: &[&[u32]], nodes: u32) -> MetaState {
-        let spec = |node: u32| NodeSpec {
-            peer: format!("n{node}:1"),
-            client_url: format!("http://n{node}"),
-            admin: None,
-            zone: None,
-            weight: 1,
-        };
-        let mut state = MetaState::default();
-        state.apply(MetaCommand::Bootstrap {
-            cluster: ClusterId([1; 16]),
-            format: FORMAT,
-            shards: ShardCount::new(table.len() as u32).unwrap(),
-            replicas: 3,
-            initial_nodes: 1,
-            founder: spec(1),
-        });
-        for node in 2..=nodes {
-            let nonce = JoinNonce([node as u8; 16]);
-            state.apply(MetaCommand::Join { nonce, format: FORMAT, node: spec(node) });
-        }
+        let mut state = cluster_of(nodes, ShardCount::new(table.len() as u32).unwrap());
         let table = table.iter().map(|row| row.iter().copied().map(NodeId).collect()).collect();
         state.apply(MetaCommand::Place { table });
         state

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomkeeper_consensus::{Consensus, Member, PeerIdentity, Settings};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
@@ -16,6 +17,7 @@ use crate::backoff::Backoff;
 use crate::config::NodeConfig;
 use crate::datadir::DataDir;
 use crate::error::StartError;
+use crate::events::{Event, EventKind};
 use crate::failover::{Failover, pursue_suspects};
 use crate::identity::{FORMAT, FOUNDER, FOUNDER_META, Identity, StoredIdentity};
 use crate::load::{Loads, measure_load};
@@ -31,7 +33,7 @@ use crate::quarantine::{Quarantine, tell_standings};
 use crate::router::{Announcer, Table, announce, gossip};
 use crate::settle::{check_membership, keep_addresses, settle_identity};
 use crate::shard::{Shards, open_shards};
-use crate::space::watch_space;
+use crate::space::{offer_shards, watch_space};
 use crate::tasks::{Failure, Tasks};
 
 /// How long a start waits for other nodes before it returns all the same.
@@ -158,6 +160,7 @@ impl Shared {
         self.tasks.spawn_loop(watch_meta(self.clone()));
         self.tasks.spawn_loop(watch_disk(self.clone()));
         self.tasks.spawn_loop(watch_space(self.clone()));
+        self.tasks.spawn_loop(offer_shards(self.clone()));
         self.tasks.spawn_loop(update_own_record(self.clone()));
         self.tasks.spawn_loop(reconcile_meta(self.clone()));
         self.tasks.spawn_loop(place_shards(self.clone()));
@@ -192,12 +195,12 @@ impl Shared {
 
     /// Tells the other nodes that this one is there, and listens to them.
     fn start_pings(self: &Arc<Self>) -> Result<(), StartError> {
-        let (node, log) = (Arc::downgrade(self), self.dir.log.clone());
+        let (node, consensus) = (Arc::downgrade(self), self.consensus.clone());
         let (others, seen) = watch::channel(self.other_nodes());
         let surroundings = Surroundings {
             address: Box::new(move |other| node.upgrade()?.address(other)),
             others: seen,
-            disk_stalled_for: Box::new(move || log.sync_stalled_for()),
+            disk_stalled_for: Box::new(move || consensus.disk_stalled_for()),
             stall_max: self.tuning.disk_stall_max,
         };
         let thread = PingThread::start(&self.pings, surroundings).map_err(StartError::Pings)?;
@@ -232,7 +235,9 @@ impl Shared {
     async fn found(&self) -> Result<(), StartError> {
         let Some(group) = self.meta.group() else { return Ok(()) };
         let Some(founding) = self.identity.founding else {
-            let lost = self.identity.node == FOUNDER && !group.is_initialized().await?;
+            let lost = self.identity.node == FOUNDER
+                && !sabotage::is(Bug::ReplicaIdReused)
+                && !group.is_initialized().await?;
             return if lost { Err(StartError::LogLost) } else { Ok(()) };
         };
         if self.meta.state().founded.is_some() {
@@ -270,10 +275,26 @@ impl Shared {
     }
 }
 
-/// A write or sync that failed takes the node down at once: what its disk holds is unknown.
+/// A write or sync that failed takes the node down at once: what its disk holds is unknown. A disk that hangs is told
+/// to operators.
 async fn watch_disk(shared: Arc<Shared>) {
-    let why = shared.dir.log.failed().await;
-    shared.failure.report(format!("the disk failed: {why}"));
+    let hanging = async {
+        let mut changes = shared.pings.changes();
+        let mut hung = false;
+        while changes.changed().await.is_ok() {
+            let hangs = shared.pings.is_unfit_here();
+            if std::mem::replace(&mut hung, hangs) != hangs {
+                let reason =
+                    if hangs { "the disk hangs: nothing is owned here" } else { "the disk answers again" };
+                let event = Event::new(EventKind::Disk, reason);
+                shared.events.record(Event { from: Some(shared.identity.node), ..event });
+            }
+        }
+    };
+    tokio::select! {
+        why = shared.dir.log.failed() => shared.failure.report(format!("the disk failed: {why}")),
+        () = hanging => {}
+    }
 }
 
 /// A meta replica that stopped takes the node down.

@@ -12,6 +12,7 @@ mod machine;
 mod membership;
 mod network;
 mod node;
+mod patience;
 mod peer;
 mod raft_types;
 mod registry;

@@ -1,5 +1,6 @@
 //! What committed entries do: the trait, and its adapter to openraft over a replica's store.
 
+use std::future::ready;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use roomkeeper_types::{Epoch, LogPosition};
 use tokio::sync::watch;
 
 use crate::format;
+use crate::patience::Patience;
 use crate::raft_types::{LogId, SnapshotMeta, StoredMembership, Types, position};
 use crate::snapshot::{SnapshotData, export};
 
@@ -85,6 +87,7 @@ pub(crate) struct MachineAdapter {
     machine: Mutex<Box<dyn Machine>>,
     store: ReplicaStore,
     scratch: Arc<Path>,
+    patience: Patience,
     applied: Applied,
     /// What is known to be on disk: the newest snapshot that openraft may count on.
     flushed: Arc<Mutex<Option<SnapshotMeta>>>,
@@ -98,6 +101,7 @@ impl MachineAdapter {
         mut machine: Box<dyn Machine>,
         store: ReplicaStore,
         scratch: Arc<Path>,
+        patience: Patience,
         epoch: watch::Sender<Epoch>,
     ) -> io::Result<Self> {
         machine.restore(&store).map_err(io::Error::other)?;
@@ -109,6 +113,7 @@ impl MachineAdapter {
             machine: Mutex::new(machine),
             store,
             scratch,
+            patience,
             applied,
             flushed: Arc::new(Mutex::new(flushed)),
             epoch,
@@ -120,7 +125,7 @@ impl MachineAdapter {
         self.applied.last
     }
 
-    fn apply_run(&mut self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {
+    async fn apply_run(&mut self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {
         let mut applied = self.applied.clone();
         let mut committed = Vec::with_capacity(run.len());
         let mut responders = Vec::with_capacity(run.len());
@@ -153,7 +158,7 @@ impl MachineAdapter {
 
         let row = format::encode_applied(applied.last.as_ref(), &applied.membership)?;
         writes.push(Write::Put(Bytes::from_static(APPLIED_KEY), row));
-        self.store.write(&writes)?;
+        self.patience.until_taken(|| ready(self.store.write(&writes))).await?;
         self.applied = applied;
         if let Some(after) = after {
             after();
@@ -213,26 +218,32 @@ impl RaftStateMachine<Types> for MachineAdapter {
     {
         let mut runs = entries.ready_chunks(RUN_ENTRIES);
         while let Some(run) = runs.next().await {
-            self.apply_run(run.into_iter().collect::<io::Result<_>>()?)?;
+            self.apply_run(run.into_iter().collect::<io::Result<_>>()?).await?;
         }
         Ok(())
     }
 
     async fn get_snapshot_builder(&mut self) -> Flusher {
         // Called between two runs: what is applied now is in the memtable as a whole.
-        Flusher { store: self.store.clone(), meta: self.applied.meta(), flushed: self.flushed.clone() }
+        Flusher {
+            store: self.store.clone(),
+            patience: self.patience.clone(),
+            meta: self.applied.meta(),
+            flushed: self.flushed.clone(),
+        }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
-        let (store, scratch) = (self.store.clone(), self.scratch.clone());
-        let install = move || {
-            let files = match snapshot {
-                SnapshotData::Received(files) => files,
-                SnapshotData::Local(other) => export(&other, &scratch)?.1,
-            };
-            store.install(files.files()).map_err(io::Error::from)
+        let files = match snapshot {
+            SnapshotData::Received(files) => files,
+            SnapshotData::Local(other) => {
+                let scratch = self.scratch.clone();
+                tokio::task::spawn_blocking(move || export(&other, &scratch)).await??.1
+            }
         };
-        tokio::task::spawn_blocking(install).await??;
+        let (store, files) = (self.store.clone(), Arc::new(files));
+        let install = move || store.install(files.files());
+        self.patience.until_taken_blocking("installing a snapshot", install).await?;
         self.machine.lock().restore(&self.store).map_err(io::Error::other)?;
         self.applied = read_applied(&self.store)?;
         if self.applied.last < meta.last_log_id {
@@ -256,6 +267,7 @@ impl RaftStateMachine<Types> for MachineAdapter {
 /// Builds a snapshot by flushing the rows. Files are written only when a peer needs them.
 pub(crate) struct Flusher {
     store: ReplicaStore,
+    patience: Patience,
     meta: SnapshotMeta,
     flushed: Arc<Mutex<Option<SnapshotMeta>>>,
 }
@@ -265,7 +277,7 @@ impl RaftSnapshotBuilder<Types> for Flusher {
 
     async fn build_snapshot(&mut self) -> io::Result<openraft::alias::SnapshotOf<Types, SnapshotData>> {
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || store.flush()).await??;
+        self.patience.until_taken_blocking("flushing rows", move || store.flush()).await?;
         let mut flushed = self.flushed.lock();
         if flushed.as_ref().is_none_or(|known| known.last_log_id < self.meta.last_log_id) {
             *flushed = Some(self.meta.clone());

@@ -1,5 +1,6 @@
 //! A node's share of consensus: the transport, and the groups it has replicas of.
 
+use std::future::ready;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::group::members;
 use crate::log_store::LogStore;
 use crate::machine::{Machine, MachineAdapter, applied_in};
 use crate::network::Network;
+use crate::patience::Patience;
 use crate::peer::{Lane, Links, MAX_MESSAGE, PeerError, PeerHandler, PeerIdentity, PeerServer};
 use crate::registry::{Local, Registry};
 use crate::removal;
@@ -95,6 +97,7 @@ pub struct Consensus {
     log: LogEngine,
     data: DataStore,
     scratch: Arc<std::path::Path>,
+    patience: Patience,
     stop: watch::Sender<bool>,
 }
 
@@ -122,7 +125,8 @@ impl Consensus {
         let server =
             PeerServer::new(identity.clone(), handler.clone(), registry.clone(), scratch.clone(), stopped);
         let links = Arc::new(Links::new(identity, handler));
-        Ok(Self { links, registry, server, log, data, scratch, stop })
+        let patience = Patience::default();
+        Ok(Self { links, registry, server, log, data, scratch, patience, stop })
     }
 
     /// Serves peers on these connections, and keeps what is not on disk within bounds, until
@@ -166,11 +170,12 @@ impl Consensus {
         machine: impl Machine,
     ) -> Result<Group, OpenError> {
         let config = raft_config(group, timing).validate().map_err(OpenError::failed)?;
-        let (store, mut log) = self.open_stores(replica)?;
+        let (store, mut log) = self.open_stores(replica).await?;
         let quarantined = |error: std::io::Error| OpenError::quarantined(replica, error);
         let synced = log.synced().await.map_err(quarantined)?;
         let (epoch, applied_epoch) = watch::channel(Epoch(0));
-        let machine = MachineAdapter::open(Box::new(machine), store.clone(), self.scratch.clone(), epoch)
+        let (scratch, patience) = (self.scratch.clone(), self.patience.clone());
+        let machine = MachineAdapter::open(Box::new(machine), store.clone(), scratch, patience, epoch)
             .map_err(quarantined)?;
         if let Some(applied) = machine.applied() {
             synced.reaches(&applied);
@@ -187,7 +192,7 @@ impl Consensus {
     /// # Errors
     /// As of [`Consensus::open`].
     pub async fn inspect(&self, replica: ReplicaId) -> Result<Inspection, OpenError> {
-        let (store, mut log) = self.open_stores(replica)?;
+        let (store, mut log) = self.open_stores(replica).await?;
         let quarantined = |error: std::io::Error| OpenError::quarantined(replica, error);
         let synced = log.synced().await.map_err(quarantined)?;
         let (applied, membership) = applied_in(&store).map_err(quarantined)?;
@@ -199,9 +204,10 @@ impl Consensus {
     }
 
     /// The replica's rows and log, if they are all that it once had as far as its disk knows.
-    fn open_stores(&self, replica: ReplicaId) -> Result<(ReplicaStore, LogStore), OpenError> {
+    async fn open_stores(&self, replica: ReplicaId) -> Result<(ReplicaStore, LogStore), OpenError> {
         // First: it refuses a replica that was removed.
-        let store = self.data.replica(replica).map_err(|error| OpenError::of(replica, error))?;
+        let store = self.patience.until_taken(|| ready(self.data.replica(replica))).await;
+        let store = store.map_err(|error| OpenError::of(replica, error))?;
         let log = LogStore::new(self.log.group(replica).map_err(|error| OpenError::of(replica, error))?);
         let quarantined = |error: std::io::Error| OpenError::quarantined(replica, error);
         let applied = applied_in(&store).map_err(quarantined)?.0.map(|applied| applied.index);
@@ -243,12 +249,17 @@ impl Consensus {
     /// # Errors
     /// The disk failed.
     pub async fn remove(&self, group: GroupId, replica: ReplicaId) -> Result<(), GroupError> {
+        self.close(group, replica).await;
+        removal::remove(&self.log, &self.data, &self.patience, replica).await.map_err(GroupError::of)
+    }
+
+    /// Stops this node's replica of a group, whose data stay. May be called again.
+    pub async fn close(&self, group: GroupId, replica: ReplicaId) {
         if let Some(local) = self.registry.take_replica(group, replica)
             && let Err(error) = local.raft.shutdown().await
         {
             tracing::warn!(%replica, %error, "replica did not stop in order");
         }
-        removal::remove(&self.log, &self.data, replica).await.map_err(GroupError::of)
     }
 
     /// Asks a node; the answer is what its handler returned.
@@ -263,8 +274,16 @@ impl Consensus {
         }
     }
 
+    /// For how long this node's disk has not taken what is to be written: a write or sync of the log that hangs, or
+    /// somebody who waits for room. Zero while all is well.
+    #[must_use]
+    pub fn disk_stalled_for(&self) -> Duration {
+        self.log.sync_stalled_for().max(self.patience.strained_for())
+    }
+
     /// Stops all replicas, then the peer service, then the log writer.
     pub async fn shutdown(&self) {
+        self.patience.end();
         for local in self.registry.take() {
             if let Err(error) = local.raft.shutdown().await {
                 tracing::warn!(replica = %local.replica, %error, "replica did not stop in order");

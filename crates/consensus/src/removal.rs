@@ -6,10 +6,17 @@
 use roomkeeper_storage::{DataStore, Error, LogEngine};
 use roomkeeper_types::ReplicaId;
 
+use crate::patience::Patience;
+
 /// Removes what this node has of a replica that does not run. May be repeated.
-pub(crate) async fn remove(log: &LogEngine, data: &DataStore, replica: ReplicaId) -> Result<(), Error> {
+pub(crate) async fn remove(
+    log: &LogEngine,
+    data: &DataStore,
+    patience: &Patience,
+    replica: ReplicaId,
+) -> Result<(), Error> {
     let store = data.clone();
-    blocking(move || store.remove(replica)).await?;
+    patience.until_taken_blocking("removing a replica", move || store.remove(replica)).await?;
     log.remove(replica).await
 }
 
@@ -22,18 +29,13 @@ pub(crate) async fn finish(log: &LogEngine, data: &DataStore) -> Result<(), Erro
         logs.retain(|replica| tombstones.contains(replica));
         Ok(logs)
     };
-    for replica in blocking(logs).await? {
+    let logs = tokio::task::spawn_blocking(logs).await.map_err(|error| Error::Io {
+        action: "looking for removals that were cut off",
+        reason: error.to_string(),
+    })??;
+    for replica in logs {
         tracing::info!(%replica, "finishing the removal of a replica");
         log.remove(replica).await?;
     }
     Ok(())
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::Io { action: "removing a replica", reason: error.to_string() }),
-    }
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::log_store::LogStore;
 use crate::machine::{Committed, Machine, MachineAdapter, Reply, Run};
+use crate::patience::Patience;
 use crate::raft_types::Types;
 
 /// Answers everything and keeps nothing: the suite looks at the applied position and membership.
@@ -35,8 +36,14 @@ impl StoreBuilder<Types, LogStore, MachineAdapter, TempDir> for OnDisk {
         let data = DataStore::open(&dir.path().join("data")).unwrap();
         let store = data.replica(ReplicaId(1)).unwrap();
         let (epoch, _) = watch::channel(Epoch(0));
-        let machine =
-            MachineAdapter::open(Box::new(Idle), store, dir.path().join("scratch").into(), epoch).unwrap();
+        let machine = MachineAdapter::open(
+            Box::new(Idle),
+            store,
+            dir.path().join("scratch").into(),
+            Patience::default(),
+            epoch,
+        )
+        .unwrap();
         Ok((dir, LogStore::new(log.group(ReplicaId(1)).unwrap()), machine))
     }
 }

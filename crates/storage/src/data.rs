@@ -9,6 +9,7 @@
 //! one memtable as a whole, and a family's memtables reach the disk in order. There is no such promise between
 //! two replicas.
 
+mod damage;
 mod files;
 mod keys;
 mod options;

@@ -25,6 +25,8 @@ mod recover_test;
 #[cfg(test)]
 mod writer_test;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use roomkeeper_types::LogIndex;
 
@@ -52,7 +54,7 @@ pub struct LogState {
     pub committed: Option<Bytes>,
 }
 
-/// Sizes of a [`LogEngine`], in bytes.
+/// Sizes of a [`LogEngine`], in bytes, and its patience.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
     /// Most that one group's tail cache keeps of entries that are on disk.
@@ -67,6 +69,8 @@ pub struct LogOptions {
     /// RocksDB's memtable. Entries that are purged before it is full never reach a table file. As much again is set
     /// aside on disk for its write-ahead log, and needed when it is flushed: a node's ballast has to hold both.
     pub write_buffer_bytes: usize,
+    /// A write that finds the disk full is tried again for so long, then it is an error like any other.
+    pub space_patience: Duration,
 }
 
 impl Default for LogOptions {
@@ -77,6 +81,7 @@ impl Default for LogOptions {
             queue_bytes: 64 << 20,
             run_bytes: 4 << 20,
             write_buffer_bytes: 32 << 20,
+            space_patience: Duration::from_secs(30),
         }
     }
 }

@@ -43,6 +43,14 @@ pub(crate) fn database_options() -> Options {
     options
 }
 
+/// Options of the family that every database has, of few rows or none. After a full disk RocksDB only goes on when
+/// the largest memtable of any family would fit: by default that were 64 MiB for this one.
+pub(crate) fn default_family_options() -> Options {
+    let mut options = Options::default();
+    options.set_write_buffer_size(1 << 20);
+    options
+}
+
 /// Opens or creates the database in `path` with these column families.
 pub(crate) fn open(
     path: &Path,

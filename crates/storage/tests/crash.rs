@@ -18,7 +18,7 @@ use bytes::Bytes;
 use roomkeeper_room::{Rows, Write};
 use roomkeeper_storage::{DataOptions, DataStore, LogEngine, ReplicaStore};
 use roomkeeper_types::{LogIndex, ReplicaId};
-use support::{all_rows, append, entries, entry, put};
+use support::{all_rows, append, entries, entry, put, write};
 
 const REPLICA: ReplicaId = ReplicaId(1);
 const ORDERS: &str = "ROOMKEEPER_STORAGE_CRASH_CHILD";
@@ -142,7 +142,7 @@ fn small_buffers() -> DataOptions {
 fn write_data(dir: &Path) {
     let store = DataStore::open_with(dir, small_buffers()).unwrap().replica(REPLICA).unwrap();
     for number in last_step(&store) + 1.. {
-        store.write(&step(number)).unwrap();
+        write(&store, &step(number));
         say("wrote", number);
     }
 }

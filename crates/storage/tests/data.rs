@@ -10,7 +10,7 @@ use bytes::Bytes;
 use roomkeeper_room::{Rows, Write};
 use roomkeeper_storage::{DataOptions, DataStore, Error, ReplicaStore, SnapshotFiles};
 use roomkeeper_types::ReplicaId;
-use support::{all_rows, files, put, rows_between};
+use support::{all_rows, files, put, rows_between, write};
 
 const REPLICA: ReplicaId = ReplicaId(1);
 
@@ -34,7 +34,7 @@ fn fill(store: &ReplicaStore, count: u32, len: usize) {
                 (random >> 56) as u8
             })
             .collect();
-        store.write(&[put(format!("row {row:06}"), value)]).unwrap();
+        write(store, &[put(format!("row {row:06}"), value)]);
     }
 }
 
@@ -77,20 +77,15 @@ fn replicas_do_not_see_each_other() {
 }
 
 #[test]
-fn flushed_rows_and_node_rows_are_there_after_restart() {
+fn flushed_rows_are_there_after_restart() {
     let dir = tempfile::tempdir().unwrap();
     {
         let data = DataStore::open(dir.path()).unwrap();
-        assert_eq!(data.node_row("id").unwrap(), None);
-        data.put_node_row("id", b"n1").unwrap();
-        data.put_node_row("empty", b"").unwrap();
         let store = data.replica(REPLICA).unwrap();
         store.write(&[put("a", "1")]).unwrap();
         store.flush().unwrap();
     }
     let data = DataStore::open(dir.path()).unwrap();
-    assert_eq!(data.node_row("id").unwrap().as_deref(), Some(&b"n1"[..]));
-    assert_eq!(data.node_row("empty").unwrap().as_deref(), Some(&b""[..]));
     assert_eq!(data.replicas(), [REPLICA]);
     assert_eq!(all_rows(&data.replica(REPLICA).unwrap()).unwrap(), pairs(&[("a", "1")]));
 }
@@ -120,7 +115,7 @@ fn memtables_of_all_replicas_over_their_bound_are_written_out_without_being_aske
     // 4 MB each: none fills its own memtable.
     for row in 0..200 {
         for store in &stores {
-            store.write(&[put(format!("row {row}"), vec![7; 20_000])]).unwrap();
+            write(store, &[put(format!("row {row}"), vec![7; 20_000])]);
         }
     }
     // RocksDB looks at the bound when it writes.
@@ -128,7 +123,7 @@ fn memtables_of_all_replicas_over_their_bound_are_written_out_without_being_aske
     let deadline = Instant::now() + Duration::from_secs(30);
     while unflushed() > 4 << 20 {
         assert!(Instant::now() < deadline, "{} bytes unflushed", unflushed());
-        stores[0].write(&[put("another", "row")]).unwrap();
+        write(&stores[0], &[put("another", "row")]);
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -280,6 +275,66 @@ fn flipped_bit_in_a_table_is_an_error_of_scan_and_get_not_fewer_rows() {
     let failed = (0..1000).filter(|row| store.get(format!("row {row:06}").as_bytes()).is_err()).count();
     assert!((1..100).contains(&failed), "{failed} rows are unreadable");
     store.export(&dir.path().join("files")).unwrap_err();
+}
+
+#[test]
+fn replica_with_damage_is_known_and_not_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = ReplicaId(2);
+    {
+        let data = DataStore::open(dir.path()).unwrap();
+        let store = data.replica(REPLICA).unwrap();
+        fill(&store, 1000, 300);
+        store.flush().unwrap();
+        data.replica(other).unwrap().write(&[put("a", "1")]).unwrap();
+        data.replica(other).unwrap().flush().unwrap();
+    }
+    let table =
+        files(dir.path(), ".sst").into_iter().max_by_key(|file| file.metadata().unwrap().len()).unwrap();
+    support::flip(&table, (table.metadata().unwrap().len() / 2) as usize);
+    {
+        let data = DataStore::open(dir.path()).unwrap();
+        let store = data.replica(REPLICA).unwrap();
+        let (damage, others) = (store.damage(), data.replica(other).unwrap().damage());
+        assert_eq!(*damage.borrow(), None);
+        // A view of it meets it: whoever follows the store is told.
+        all_rows(&store.view()).unwrap_err();
+        assert!(damage.borrow().as_ref().unwrap().contains("checksum"), "{:?}", *damage.borrow());
+        assert_eq!(*others.borrow(), None);
+    }
+    let data = DataStore::open(dir.path()).unwrap();
+    assert!(matches!(data.replica(REPLICA), Err(Error::Corrupt { .. })));
+    assert_eq!(all_rows(&data.replica(other).unwrap()).unwrap(), pairs(&[("a", "1")]));
+    data.remove(REPLICA).unwrap();
+    drop(data);
+    let data = DataStore::open(dir.path()).unwrap();
+    assert!(matches!(data.replica(REPLICA), Err(Error::Tombstoned(REPLICA))));
+    data.replica(ReplicaId(9)).unwrap();
+}
+
+#[test]
+fn damage_met_while_compacting_is_put_down_to_the_replica_that_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (guilty, other) = (REPLICA, ReplicaId(2));
+    {
+        let store = store(dir.path());
+        fill(&store, 1000, 300);
+        store.flush().unwrap();
+    }
+    support::flip(&files(dir.path(), ".sst").pop().unwrap(), 5000);
+    let data = DataStore::open(dir.path()).unwrap();
+    let (store, innocent) = (data.replica(guilty).unwrap(), data.replica(other).unwrap());
+    // Overlapping files, until RocksDB compacts them; then it refuses writes of all replicas.
+    let refused = (0..100).find_map(|round| {
+        let rows = [put("row 000000", round.to_string()), put("row 000999", round.to_string())];
+        let written = store.write(&rows).and_then(|()| store.flush());
+        std::thread::sleep(Duration::from_millis(20));
+        written.and_then(|()| innocent.write(&[put("a", "1")])).err()
+    });
+    assert!(matches!(refused, Some(Error::Corrupt { .. })), "{refused:?}");
+    innocent.write(&[put("a", "1")]).unwrap_err();
+    assert!(store.damage().borrow().is_some(), "nobody knows whose it is");
+    assert!(innocent.damage().borrow().is_none(), "put down to another replica");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use roomkeeper_consensus::{Consensus, Group, ProposeError, Reply, Role};
 use roomkeeper_types::NodeId;
-use tokio::sync::watch;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, watch};
 use tokio::time::timeout;
 
 use super::{MetaCommand, MetaReply, MetaState};
@@ -34,12 +34,14 @@ pub(crate) struct Meta {
     /// Nodes that were there when this one last ran or joined: whom to ask before there is a state.
     peers: Vec<NodeId>,
     group: OnceLock<Group>,
+    /// Held shared by each proposal that is under way here, and alone while leadership is given away.
+    turn: Arc<RwLock<()>>,
     states: watch::Receiver<Arc<MetaState>>,
 }
 
 impl Meta {
     pub(crate) fn new(me: NodeId, peers: Vec<NodeId>, states: watch::Receiver<Arc<MetaState>>) -> Self {
-        Self { me, peers, group: OnceLock::new(), states }
+        Self { me, peers, group: OnceLock::new(), turn: Arc::default(), states }
     }
 
     /// Once, when the group was opened.
@@ -77,10 +79,19 @@ impl Meta {
         })
     }
 
-    /// Proposes a command here.
+    /// Waits for the commands under way here; none is proposed while the guard is held.
+    pub(crate) async fn quiet(&self) -> OwnedRwLockWriteGuard<()> {
+        self.turn.clone().write_owned().await
+    }
+
+    /// Proposes a command here. Behind a hand-over that succeeds it ends as not proposed.
     pub(crate) async fn propose_here(&self, command: Bytes) -> Result<MetaReply, MetaError> {
         let group = self.group().ok_or(MetaError::NotLeader(None))?;
-        match timeout(COMMIT_TIMEOUT, group.propose(None, command)).await {
+        let proposal = async {
+            let _turn = self.turn.read().await;
+            group.propose(None, command).await
+        };
+        match timeout(COMMIT_TIMEOUT, proposal).await {
             Ok(Ok((_, Reply::Bytes(reply)))) => {
                 MetaReply::decode(&reply).map_err(|error| MetaError::Unknown(error.to_string()))
             }

@@ -13,6 +13,8 @@ mod state;
 
 #[cfg(test)]
 mod script_test;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use command::{Joined, MetaCommand, MetaReply, NodeSpec, Refusal};
 pub(crate) use shard::{Plan, PlanVersion, ShardRecord, voters};

@@ -3,33 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::identity::{FORMAT, JoinNonce};
-use crate::meta::{MetaCommand, NodeSpec};
-use roomkeeper_types::{ClusterId, ReplicaId, ShardCount};
+use crate::meta::MetaCommand;
+use crate::meta::testing::cluster_of;
+use roomkeeper_types::{ReplicaId, ShardCount};
 
-/// A cluster of nodes 1 to `count`; each one's replica of meta has its number.
 fn cluster(count: u32) -> MetaState {
-    let spec = |node: u32| NodeSpec {
-        peer: format!("n{node}:1"),
-        client_url: format!("http://n{node}"),
-        admin: None,
-        zone: None,
-        weight: 1,
-    };
-    let mut state = MetaState::default();
-    state.apply(MetaCommand::Bootstrap {
-        cluster: ClusterId([1; 16]),
-        format: FORMAT,
-        shards: ShardCount::DEFAULT,
-        replicas: 3,
-        initial_nodes: 1,
-        founder: spec(1),
-    });
-    for node in 2..=count {
-        let nonce = JoinNonce([node as u8; 16]);
-        state.apply(MetaCommand::Join { nonce, format: FORMAT, node: spec(node) });
-    }
-    state
+    cluster_of(count, ShardCount::DEFAULT)
 }
 
 fn nodes(numbers: &[u32]) -> Vec<Member> {

@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use roomkeeper_consensus::{Change, Member, Status};
-use roomkeeper_types::{ClusterId, Epoch, LogIndex, LogPosition, NodeId, ReplicaId, ShardCount, ShardId};
+use roomkeeper_types::{Epoch, LogIndex, LogPosition, NodeId, ReplicaId, ShardCount, ShardId};
 
 use super::moves::wanted;
 use super::steps::{Step, next_step};
-use crate::identity::{FORMAT, JoinNonce};
-use crate::meta::{MetaCommand, MetaReply, MetaState, NodeSpec, ShardRecord};
+use crate::meta::testing::cluster_of;
+use crate::meta::{MetaCommand, MetaReply, MetaState, ShardRecord};
 use crate::shard::testing::leader_status;
 
 const SHARD: ShardId = ShardId(0);
@@ -50,26 +50,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let spec = |node: u32| NodeSpec {
-            peer: format!("n{node}:1"),
-            client_url: format!("http://n{node}"),
-            admin: None,
-            zone: None,
-            weight: 1,
-        };
-        let mut meta = MetaState::default();
-        meta.apply(MetaCommand::Bootstrap {
-            cluster: ClusterId([1; 16]),
-            format: FORMAT,
-            shards: ShardCount::new(1).unwrap(),
-            replicas: 3,
-            initial_nodes: 1,
-            founder: spec(1),
-        });
-        for node in 2..=NODES {
-            let nonce = JoinNonce([node as u8; 16]);
-            meta.apply(MetaCommand::Join { nonce, format: FORMAT, node: spec(node) });
-        }
+        let mut meta = cluster_of(NODES, ShardCount::new(1).unwrap());
         meta.apply(MetaCommand::Place { table: vec![[1, 2, 3].map(NodeId).to_vec()] });
         meta.apply(MetaCommand::Born { shards: vec![SHARD] });
         let mut group = leader_status(1, Instant::now());

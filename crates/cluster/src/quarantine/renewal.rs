@@ -10,6 +10,7 @@ use crate::backoff::Backoff;
 use crate::events::{Event, EventKind};
 use crate::meta::{MetaCommand, MetaReply};
 use crate::node::Shared;
+use crate::shard::LocalShard;
 
 impl Shared {
     /// A shard's replica may not take part. Its bytes stay until its group has another one.
@@ -21,6 +22,15 @@ impl Shared {
                 shared.renew(group, replica).await;
             });
         }
+    }
+
+    /// A part of a running replica's rows is unreadable. It stops, and the node goes on.
+    pub(crate) async fn quarantine_running(self: &Arc<Self>, local: &LocalShard, reason: &str) {
+        let (group, replica) = (local.group.id(), local.group.replica());
+        // First: nobody opens it again once it is not among those that run.
+        self.quarantine_shard(group, replica, reason);
+        self.shards.take(local);
+        self.consensus.close(group, replica).await;
     }
 
     pub(crate) fn tell_quarantine(&self, group: GroupId, replica: ReplicaId, reason: &str) {

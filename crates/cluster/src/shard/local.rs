@@ -65,7 +65,7 @@ impl Shards {
     }
 
     /// Takes the replica out, if it is still this one.
-    fn take(&self, local: &LocalShard) {
+    pub(crate) fn take(&self, local: &LocalShard) {
         if let Some(slot) = self.slots.get(local.shard.0 as usize) {
             slot.write().take_if(|held| held.group.replica() == local.group.replica());
         }

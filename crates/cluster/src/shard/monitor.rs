@@ -22,6 +22,7 @@ const LEADER_TICK: Duration = Duration::from_millis(50);
 pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>) {
     let mut changes = local.group.watch();
     let mut health = shared.pings.changes();
+    let mut damage = local.group.store().damage();
     let mut held: Option<Ownership> = None;
     // Who was heard to lead before this node does.
     let mut former_owner = None;
@@ -31,6 +32,14 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
         let status = local.group.status();
         if local.leaving.is_cancelled() {
             break;
+        }
+        // Before anything else: it may be why the replica stopped.
+        let damaged = damage.borrow_and_update().clone();
+        if let Some(reason) = damaged {
+            if let Some(held) = held.take() {
+                give_up(&shared, &held, "a part of the rows is unreadable");
+            }
+            return shared.quarantine_running(&local, &reason).await;
         }
         if status.role == Role::Stopped {
             let why = status.stopped.unwrap_or_else(|| "no reason given".to_owned());
@@ -68,6 +77,7 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
             () = local.leaving.cancelled() => break,
             changed = changes.changed() => if changed.is_err() { break },
             changed = health.changed() => if changed.is_err() { break },
+            changed = damage.changed() => if changed.is_err() { break },
             () = tokio::time::sleep(pause) => {}
         }
     }

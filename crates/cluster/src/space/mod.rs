@@ -1,32 +1,32 @@
 //! A disk that fills up: writes are refused while there is still room for what Raft itself needs.
 //!
-//! An append that fails stops its replica and with it the node, so that it must not come to that. Below a reserve
-//! of free bytes an owner proposes nothing more: its clients are told, reads go on, and it looks for another replica
-//! that has room and will own the shard. The rest of the reserve is for elections, and for the appends of leaders
+//! A write that finds no room is tried again for some time and is fatal after that, so that it must not come to that.
+//! Below a reserve of free bytes an owner proposes nothing more: its clients are told, reads go on, and it looks for
+//! another replica that has room and will own the shard ([`offers`]). The rest of the reserve is for elections, and for the appends of leaders
 //! elsewhere that have room. When space returns, writes are taken again by themselves.
 //!
 //! A disk that is full all at once leaves no reserve: then the [`ballast`] is given up. When half of that is used too,
 //! appends of leaders elsewhere are refused, as if this node were not reached; they come again later.
 
 mod ballast;
+mod offers;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
-use roomkeeper_types::NodeId;
+use tokio::sync::Notify;
 
 use self::ballast::Ballast;
+pub(crate) use self::offers::offer_shards;
 use crate::events::{Event, EventKind};
 use crate::node::Shared;
 
 /// How often the disk is asked.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// How often shards are offered to other replicas while there is no room.
-const OFFER: Duration = Duration::from_secs(5);
 /// The reserve is this part of the disk, or more where the configuration says so.
 const PART: u64 = 100;
 /// The ballast is at most this part of the disk.
@@ -37,6 +37,8 @@ const BALLAST_PART: u64 = 8;
 pub(crate) struct Space {
     full: AtomicBool,
     starved: AtomicBool,
+    /// Woken when there is no room any more.
+    filled: Notify,
 }
 
 impl Space {
@@ -55,7 +57,11 @@ impl Space {
     pub(crate) fn look(&self, free: u64, reserve: u64) -> bool {
         let enough = if self.is_full() { reserve.saturating_add(reserve / 4) } else { reserve };
         let full = free < enough;
-        self.full.swap(full, Ordering::AcqRel) != full
+        let news = self.full.swap(full, Ordering::AcqRel) != full;
+        if news && full {
+            self.filled.notify_one();
+        }
+        news
     }
 }
 
@@ -68,17 +74,12 @@ fn free_and_total(path: &Path) -> io::Result<(u64, u64)> {
 
 /// Watches the disk, for ever.
 pub(crate) async fn watch_space(shared: Arc<Shared>) {
-    let mut offered: Option<Instant> = None;
     loop {
         let looking = shared.clone();
         match tokio::task::spawn_blocking(move || look_at_disk(&looking)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "cannot tell how much of the disk is free"),
             Err(error) => tracing::error!(%error, "looking at the disk failed"),
-        }
-        if shared.space.is_full() && offered.is_none_or(|at| at.elapsed() > OFFER) {
-            offer_shards(&shared).await;
-            offered = Some(Instant::now());
         }
         tokio::time::sleep(INTERVAL).await;
     }
@@ -112,25 +113,7 @@ fn tell(shared: &Shared, free: u64, reserve: u64) {
         false => format!("the disk has room again: {free} MiB are free"),
     };
     tracing::error!(free_mib = free, reserve_mib = reserve, "space on the disk");
-    shared
-        .events
-        .record(Event { from: Some(shared.identity.node), ..Event::new(EventKind::Suspicion, reason) });
-}
-
-/// Asks the other voters of every shard that is owned here to own it. One that has no room itself says no.
-async fn offer_shards(shared: &Shared) {
-    for held in shared.table.held() {
-        let Some(local) = shared.shards.get(held.shard()) else { continue };
-        let voters = local.group.status().voters;
-        let others: Vec<NodeId> =
-            voters.iter().map(|voter| voter.node).filter(|node| *node != shared.identity.node).collect();
-        for node in others {
-            match shared.hand_over(held.shard(), node, "the disk is full").await {
-                Ok(()) => break,
-                Err(error) => tracing::debug!(shard = %held.shard(), %node, %error, "not taken"),
-            }
-        }
-    }
+    shared.events.record(Event { from: Some(shared.identity.node), ..Event::new(EventKind::Disk, reason) });
 }
 
 #[cfg(test)]

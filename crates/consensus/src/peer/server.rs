@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use openraft::raft::StreamAppendResult;
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::NodeId;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -250,6 +251,9 @@ impl PeerServer {
     /// Rule 3: a replica with an empty log in a born shard never votes. Its former self may have voted, or the
     /// log it should have may hold what was acked.
     async fn may_vote(&self, group: GroupId, local: &Local) -> Result<(), String> {
+        if sabotage::is(Bug::ReplicaIdReused) {
+            return Ok(());
+        }
         let initialized = local.raft.is_initialized().await.map_err(|error| error.to_string())?;
         match initialized || !self.handler.is_born(group) {
             true => Ok(()),

@@ -110,8 +110,13 @@ impl Incoming {
             drop(transfers);
             return transfer.install(local).await.map(Some);
         }
-        transfers.get_mut(&piece.transfer).ok_or_else(unknown)?.write(piece.file, piece.data).await?;
-        Ok(None)
+        let transfer = transfers.get_mut(&piece.transfer).ok_or_else(unknown)?;
+        let written = transfer.write(piece.file, piece.data).await;
+        if written.is_err() {
+            // Its sender begins anew. What is there takes up room, which may be what is missing.
+            transfers.remove(&piece.transfer);
+        }
+        written.map(|()| None)
     }
 }
 

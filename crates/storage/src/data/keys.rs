@@ -4,8 +4,9 @@
 //! | 1 | replica u64 |  →  | version u8 | generation u64 |    the replica's rows are in the family "r7.3":
 //!                                                          replica 7, generation 3
 //! | 2 | replica u64 |  →  | version u8 |                   tombstone: removed, never to come back
-//! | 3 | name …      |  →  | version u8 | value …        |    a row of the node
 //! ```
+//!
+//! First byte 3 was the node's own rows; they are files now (decision 6) and it is not used again.
 
 use roomkeeper_types::ReplicaId;
 
@@ -13,7 +14,6 @@ use crate::{Error, rocks};
 
 const POINTER: u8 = 1;
 const TOMBSTONE: u8 = 2;
-const NODE: u8 = 3;
 
 /// Where the pointers begin and end (exclusive).
 pub(super) const POINTERS: ([u8; 1], [u8; 1]) = ([POINTER], [POINTER + 1]);
@@ -27,10 +27,6 @@ pub(super) fn pointer(replica: ReplicaId) -> [u8; 9] {
 
 pub(super) fn tombstone(replica: ReplicaId) -> [u8; 9] {
     numbered(TOMBSTONE, replica)
-}
-
-pub(super) fn node_row(name: &str) -> Vec<u8> {
-    [&[NODE], name.as_bytes()].concat()
 }
 
 /// The replica of a pointer's or tombstone's key.

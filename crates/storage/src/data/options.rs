@@ -13,7 +13,8 @@ pub struct DataOptions {
     pub write_buffer_bytes: usize,
     /// All memtables of the node together: above it the oldest is written out in the background. What is in
     /// memtables is what a crash makes the node apply again. Writers faster than the disk exceed it for a
-    /// while, since it is looked at while writing only; a replica with three full memtables has to wait.
+    /// while, since it is looked at while writing only; writes to a replica with three full memtables are
+    /// [`Error::Stalled`](crate::Error::Stalled).
     pub unflushed_bytes: usize,
     /// Target size of the files of a snapshot.
     pub snapshot_file_bytes: u64,
@@ -29,6 +30,9 @@ impl Default for DataOptions {
         }
     }
 }
+
+/// Files of a replica that may wait to be compacted (RocksDB's default).
+const LEVEL_ZERO_FILES_MAX: i32 = 36;
 
 impl DataOptions {
     pub(super) fn database(&self) -> Options {
@@ -60,6 +64,11 @@ impl DataOptions {
         // the write buffer, so that 64 idle replicas alone would reach the bound.
         options.set_arena_block_size(64 << 10);
         options.set_max_write_buffer_number(3);
+        // Writers that are told to wait come again: slowing them down would only put their turn off each time. What
+        // is left is the full stop, at 36 files that wait to be compacted.
+        options.set_level_zero_slowdown_writes_trigger(LEVEL_ZERO_FILES_MAX);
+        options.set_level_zero_stop_writes_trigger(LEVEL_ZERO_FILES_MAX);
+        options.set_soft_pending_compaction_bytes_limit(0);
         options.set_target_file_size_base(32 << 20);
         options
     }

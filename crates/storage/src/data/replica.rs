@@ -12,6 +12,7 @@ use rocksdb::{
 };
 use roomkeeper_room::{Rows, RowsError, Write};
 use roomkeeper_types::ReplicaId;
+use tokio::sync::watch;
 
 use super::store::Database;
 use super::view::{self, View};
@@ -35,6 +36,7 @@ pub(super) struct Cell {
     current: RwLock<Option<Current>>,
     /// One install at a time.
     installing: Mutex<()>,
+    damage: watch::Sender<Option<String>>,
 }
 
 struct Current {
@@ -51,7 +53,25 @@ impl Current {
 impl Cell {
     pub(super) fn new(replica: ReplicaId, generation: u64) -> Self {
         let current = RwLock::new(Some(Current::new(replica, generation)));
-        Self { replica, current, installing: Mutex::default() }
+        Self { replica, current, installing: Mutex::default(), damage: watch::Sender::default() }
+    }
+
+    pub(super) fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
+    /// Whether its rows are in that column family.
+    pub(super) fn is_in(&self, family: &str) -> bool {
+        self.current.read().as_ref().is_some_and(|current| current.family == family)
+    }
+
+    /// The first reason stays.
+    pub(super) fn tell_damage(&self, reason: &str) {
+        self.damage.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert_with(|| reason.to_owned());
+            first
+        });
     }
 
     /// Makes `removal`, the synced end of this store, then drops its rows.
@@ -78,9 +98,13 @@ impl ReplicaStore {
 
     /// Makes all writes in one atomic step, in order. Not on disk until [`ReplicaStore::flush`]; after a crash
     /// the rows are those after some earlier write (a prefix), never a mixture.
+    ///
+    /// # Errors
+    /// [`Error::Stalled`] and [`Error::NoSpace`]: to be tried again. It does not block until the disk is ready.
     pub fn write(&self, writes: &[Write]) -> Result<(), Error> {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
+        options.set_no_slowdown(true);
         // Held until the write is made, or it could go to a family that was just replaced.
         let current = self.cell.current.read();
         let family = self.family_of(current.as_ref())?;
@@ -94,14 +118,32 @@ impl ReplicaStore {
                 Write::DeleteRange(from, to) => batch.delete_range_cf(&family, from, to),
             }
         }
-        self.database.db.write_opt(batch, &options).map_err(Error::rocks("writing rows"))
+        let written = self.database.db.write_opt(batch, &options);
+        drop(current);
+        written.map_err(|error| self.noted(Error::rocks("writing rows")(error)))
+    }
+
+    /// Becomes a text when a part of the rows turns out to be unreadable, whoever meets it. Such a replica is not
+    /// opened again: its group needs another one.
+    #[must_use]
+    pub fn damage(&self) -> watch::Receiver<Option<String>> {
+        self.cell.damage.subscribe()
+    }
+
+    fn noted(&self, error: Error) -> Error {
+        self.database.noted(&self.cell, error)
     }
 
     /// Puts on disk everything written before. Blocks.
+    ///
+    /// # Errors
+    /// As of [`ReplicaStore::write`].
     pub fn flush(&self) -> Result<(), Error> {
+        self.database.takes_writes().map_err(|error| self.noted(error))?;
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        self.database.db.flush_cf_opt(&self.family()?, &options).map_err(Error::rocks("flushing rows"))
+        let flushed = self.database.db.flush_cf_opt(&self.family()?, &options);
+        flushed.map_err(|error| self.noted(Error::rocks("flushing rows")(error)))
     }
 
     /// Bytes of memory that hold rows not yet on disk, about; 0 if and only if all are on disk, or the store
@@ -125,7 +167,7 @@ impl ReplicaStore {
     /// view fail.
     pub fn view(&self) -> View {
         let current = self.cell.current.read();
-        View::new(&self.database, self.cell.replica, current.as_ref().map(|current| current.family.as_str()))
+        View::new(&self.database, &self.cell, current.as_ref().map(|current| current.family.as_str()))
     }
 
     /// Writes a consistent copy of all rows into files below `dir` (emptied first), fsynced. Blocks.
@@ -197,7 +239,8 @@ impl ReplicaStore {
 
 impl Rows for ReplicaStore {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, RowsError> {
-        view::get(&self.database.db, &self.family()?, &ReadOptions::default(), key)
+        let row = view::get(&self.database.db, &self.family()?, &ReadOptions::default(), key);
+        Ok(row.map_err(|error| self.noted(error))?)
     }
 
     fn scan(
@@ -207,6 +250,8 @@ impl Rows for ReplicaStore {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), RowsError> {
         let visit = &mut |key: &[u8], value: &[u8]| Ok(visit(key, value));
-        Ok(rocks::scan(&self.database.db, &self.family()?, ReadOptions::default(), from, Some(to), visit)?)
+        let family = self.family()?;
+        let scanned = rocks::scan(&self.database.db, &family, ReadOptions::default(), from, Some(to), visit);
+        Ok(scanned.map_err(|error| self.noted(error))?)
     }
 }

@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use rocksdb::{
     BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DEFAULT_COLUMN_FAMILY_NAME, Options, ReadOptions,
@@ -14,6 +13,7 @@ use rocksdb::{
 };
 use roomkeeper_types::ReplicaId;
 
+use super::damage::{Damage, table_in};
 use super::replica::Cell;
 use super::{DataOptions, ReplicaStore, keys};
 use crate::rocks::VALUE_VERSION;
@@ -30,6 +30,7 @@ pub(super) struct Database {
     pub db: Arc<DB>,
     pub options: DataOptions,
     cache: Cache,
+    damage: Damage,
     /// The stores there are. Locked while one is made or removed, so that both see the rows they decide on.
     replicas: Mutex<BTreeMap<ReplicaId, Arc<Cell>>>,
 }
@@ -54,12 +55,15 @@ impl DataStore {
         let cache = Cache::new_lru_cache(options.block_cache_bytes);
         let names = rocks::families(path)?;
         let families = names.iter().map(|name| {
-            let options =
-                if name == DEFAULT_COLUMN_FAMILY_NAME { Options::default() } else { options.family(&cache) };
+            let options = match name.as_str() {
+                DEFAULT_COLUMN_FAMILY_NAME => rocks::default_family_options(),
+                _ => options.family(&cache),
+            };
             ColumnFamilyDescriptor::new(name, options)
         });
         let db = Arc::new(rocks::open(path, &options.database(), families.collect())?);
-        let database = Database { db, options, cache, replicas: Mutex::default() };
+        let damage = Damage::open(path)?;
+        let database = Database { db, options, cache, damage, replicas: Mutex::default() };
 
         let pointers = database.pointers()?;
         let mut leftovers: BTreeSet<String> = names.into_iter().collect();
@@ -100,8 +104,12 @@ impl DataStore {
     /// The store of a replica, created empty (synced) if there is none.
     ///
     /// # Errors
-    /// [`Error::Tombstoned`] when it was removed before.
+    /// [`Error::Tombstoned`] when it was removed before, [`Error::Corrupt`] when a part of it was found unreadable
+    /// before.
     pub fn replica(&self, replica: ReplicaId) -> Result<ReplicaStore, Error> {
+        if self.database.damage.has(replica) {
+            return Err(Error::corrupt(format!("a part of the rows of {replica}"), "it was found before"));
+        }
         let mut replicas = self.database.replicas.lock();
         let cell = if let Some(cell) = replicas.get(&replica) {
             Arc::clone(cell)
@@ -132,25 +140,12 @@ impl DataStore {
             None => self.database.write_default(batch)?,
         }
         replicas.remove(&replica);
-        Ok(())
+        self.database.damage.forget(replica)
     }
 
     #[cfg(test)]
     pub(super) fn database(&self) -> &Database {
         &self.database
-    }
-
-    /// A small row of the node itself (identity and the like), synced.
-    pub fn put_node_row(&self, key: &str, value: &[u8]) -> Result<(), Error> {
-        let mut batch = WriteBatch::default();
-        batch.put(keys::node_row(key), [&[VALUE_VERSION], value].concat());
-        self.database.write_default(batch)
-    }
-
-    /// Reads a row of the node itself.
-    pub fn node_row(&self, key: &str) -> Result<Option<Bytes>, Error> {
-        let row = self.database.get_default(&keys::node_row(key))?;
-        row.map(|row| rocks::unversioned(key, &row).map(Bytes::copy_from_slice)).transpose()
     }
 }
 
@@ -193,6 +188,38 @@ impl Database {
     ) -> Result<(), Error> {
         let family = self.family(DEFAULT_COLUMN_FAMILY_NAME)?;
         rocks::scan(&self.db, &family, ReadOptions::default(), from, Some(to), visit)
+    }
+
+    /// Whether the database takes writes at all, told by one of nothing. To be asked before a flush: each one that is
+    /// asked for while the database recovers from a full disk is a job in the background, and the recovery waits
+    /// until there are none.
+    pub(super) fn takes_writes(&self) -> Result<(), Error> {
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
+        self.db.write_opt(WriteBatch::default(), &options).map_err(Error::rocks("flushing rows"))
+    }
+
+    /// An error of `cell`'s rows: if it is damage, whoever has these rows is not to be opened again, and whoever
+    /// follows [`ReplicaStore::damage`] is told.
+    pub(super) fn noted(&self, cell: &Cell, error: Error) -> Error {
+        let Error::Corrupt { reason, .. } = &error else { return error };
+        // A write that is refused because of damage tells what was damaged, mostly of another replica.
+        let family = table_in(reason).and_then(|table| self.family_with(table));
+        let replicas = self.replicas.lock();
+        let named = family.and_then(|family| replicas.values().find(|cell| cell.is_in(&family)).cloned());
+        drop(replicas);
+        let damaged = named.as_deref().unwrap_or(cell);
+        self.damage.add(damaged.replica());
+        damaged.tell_damage(reason);
+        error
+    }
+
+    /// The column family that a table file belongs to.
+    fn family_with(&self, table: &str) -> Option<String> {
+        let files =
+            self.db.live_files().map_err(|error| tracing::warn!(%error, "the tables are not known")).ok()?;
+        let file = files.into_iter().find(|file| file.name.trim_start_matches('/') == table)?;
+        Some(file.column_family_name)
     }
 
     pub(super) fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, Error> {

@@ -9,16 +9,16 @@ use rocksdb::{AsColumnFamilyRef, BoundColumnFamily, DB, ReadOptions, Snapshot};
 use roomkeeper_room::keys::ID_TABLE;
 use roomkeeper_room::{Rows, RowsError};
 use roomkeeper_sabotage::{self as sabotage, Bug};
-use roomkeeper_types::ReplicaId;
 use self_cell::self_cell;
 
+use super::replica::Cell;
 use super::store::Database;
 use super::{SnapshotFiles, files};
 use crate::{Error, rocks};
 
 /// A view of a replica's rows at one moment. Old rows stay on disk for it: not to be kept for long.
 pub struct View {
-    replica: ReplicaId,
+    cell: Arc<Cell>,
     pinned: Pinned,
 }
 
@@ -39,12 +39,12 @@ self_cell!(
 
 impl View {
     /// The caller sees to it that `family` is not dropped meanwhile.
-    pub(super) fn new(database: &Arc<Database>, replica: ReplicaId, family: Option<&str>) -> Self {
+    pub(super) fn new(database: &Arc<Database>, cell: &Arc<Cell>, family: Option<&str>) -> Self {
         let pinned = Pinned::new(Arc::clone(database), |database| Moment {
             snapshot: database.db.snapshot(),
             family: family.and_then(|name| database.db.cf_handle(name)),
         });
-        Self { replica, pinned }
+        Self { cell: Arc::clone(cell), pinned }
     }
 
     /// Writes all rows of the view into files below `dir` (emptied first), fsynced. Blocks.
@@ -59,10 +59,11 @@ impl View {
             };
             rocks::scan(&database.db, self.family()?, options, &[], None, visit)
         })
+        .map_err(|error| database.noted(&self.cell, error))
     }
 
     fn family(&self) -> Result<&Arc<BoundColumnFamily<'_>>, Error> {
-        self.pinned.borrow_dependent().family.as_ref().ok_or(Error::NoReplica(self.replica))
+        self.pinned.borrow_dependent().family.as_ref().ok_or(Error::NoReplica(self.cell.replica()))
     }
 
     fn read_options(&self) -> ReadOptions {
@@ -74,7 +75,9 @@ impl View {
 
 impl Rows for View {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, RowsError> {
-        get(&self.pinned.borrow_owner().db, self.family()?, &self.read_options(), key)
+        let database = self.pinned.borrow_owner();
+        let row = get(&database.db, self.family()?, &self.read_options(), key);
+        Ok(row.map_err(|error| database.noted(&self.cell, error))?)
     }
 
     fn scan(
@@ -83,9 +86,10 @@ impl Rows for View {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), RowsError> {
-        let db = &self.pinned.borrow_owner().db;
+        let database = self.pinned.borrow_owner();
         let visit = &mut |key: &[u8], value: &[u8]| Ok(visit(key, value));
-        Ok(rocks::scan(db, self.family()?, self.read_options(), from, Some(to), visit)?)
+        let scanned = rocks::scan(&database.db, self.family()?, self.read_options(), from, Some(to), visit);
+        Ok(scanned.map_err(|error| database.noted(&self.cell, error))?)
     }
 }
 
@@ -94,7 +98,7 @@ pub(super) fn get(
     family: &impl AsColumnFamilyRef,
     options: &ReadOptions,
     key: &[u8],
-) -> Result<Option<Bytes>, RowsError> {
+) -> Result<Option<Bytes>, Error> {
     let row = db.get_pinned_cf_opt(family, key, options).map_err(Error::rocks("reading a row"))?;
     Ok(row.map(|row| Bytes::copy_from_slice(&row)))
 }

@@ -24,7 +24,8 @@ const BLOCK_CACHE_BYTES: usize = 16 << 20;
 /// Where the writer thread writes to. A trait so that tests can hold it up and let it fail.
 pub(super) trait Disk: Send + 'static {
     /// Writes all jobs in one atomic step, in order; with `sync` they, and all earlier ones, are on disk when
-    /// it returns. After an error nothing may be written any more: what the disk holds is unknown.
+    /// it returns. [`Error::NoSpace`]: none of it is written, and it may be tried again. After any other error nothing
+    /// may be written any more: what the disk holds is unknown.
     fn write(&mut self, run: &[Job], sync: bool) -> Result<(), Error>;
 }
 
@@ -125,7 +126,7 @@ pub(super) fn open(path: &Path, options: &LogOptions) -> Result<DB, Error> {
     // Few levels: most rows are deleted before they would reach a deep one.
     family.set_num_levels(4);
     let families = vec![
-        ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, Options::default()),
+        ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, rocks::default_family_options()),
         ColumnFamilyDescriptor::new(FAMILY, family),
     ];
     rocks::open(path, &database, families)

@@ -100,6 +100,7 @@ impl LogEngine {
             cache: Arc::clone(&cache),
             counters: Arc::clone(&counters),
             run_bytes: options.run_bytes,
+            space_patience: options.space_patience,
         };
         let writer = std::thread::Builder::new()
             .name("raft-log".to_owned())

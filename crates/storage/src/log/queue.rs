@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 
 use bytes::Bytes;
@@ -145,6 +146,8 @@ pub(super) struct Gate {
     budget: Arc<Semaphore>,
     capacity: u32,
     stopped: watch::Sender<Option<Stopped>>,
+    /// Nobody wants to wait for a disk that is full.
+    closing: AtomicBool,
 }
 
 /// Why no more jobs are taken.
@@ -158,6 +161,11 @@ impl Gate {
     /// Takes no more jobs, for good, because it was closed.
     pub(super) fn close(&self) {
         self.stop(Stopped { reason: "it was closed".to_owned(), failed: false });
+    }
+
+    /// Whether it will be closed as soon as what is queued is written.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Takes no more jobs, for good, because the disk failed.
@@ -214,7 +222,8 @@ pub(super) fn queue(capacity: usize) -> (Queue, Receiver<Message>) {
     let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
     let budget = Arc::new(Semaphore::new(capacity as usize));
     let (sender, receiver) = channel();
-    (Queue { gate: Arc::new(Gate { budget, capacity, stopped: watch::Sender::default() }), sender }, receiver)
+    let (stopped, closing) = (watch::Sender::default(), AtomicBool::new(false));
+    (Queue { gate: Arc::new(Gate { budget, capacity, stopped, closing }), sender }, receiver)
 }
 
 impl Queue {
@@ -242,6 +251,7 @@ impl Queue {
 
     /// Asks the writer to stop behind what is queued.
     pub(super) fn close(&self) {
+        self.gate.closing.store(true, Ordering::Release);
         // An error says that it has stopped already.
         let _ = self.sender.send(Message::Close);
     }

@@ -14,6 +14,9 @@ use super::marks::Marks;
 use super::queue::{Gate, Job, Message, Op};
 use crate::Error;
 
+/// Between two attempts of a write that finds the disk full.
+const SPACE_PAUSE: Duration = Duration::from_millis(50);
+
 /// What others see of the writer.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -50,6 +53,7 @@ pub(super) struct Writer<D> {
     pub cache: Arc<CacheShare>,
     pub counters: Arc<Counters>,
     pub run_bytes: usize,
+    pub space_patience: Duration,
 }
 
 impl<D: Disk> Writer<D> {
@@ -100,7 +104,7 @@ impl<D: Disk> Writer<D> {
             std::thread::sleep(Duration::from_millis(50));
         }
         self.marks.before(run)?;
-        self.disk.write(run, sync)?;
+        self.write_when_there_is_space(run, sync)?;
         if sync {
             self.marks.after(run)?;
             self.counters.synced_writes.fetch_add(1, Ordering::Relaxed);
@@ -114,6 +118,33 @@ impl<D: Disk> Writer<D> {
             job.ack.fire(Ok(()));
         }
         Ok(())
+    }
+
+    /// Waits while the disk is full: nothing was written then, and what is on disk is known. [`Counters::busy_for`]
+    /// tells the node meanwhile that its disk hangs.
+    fn write_when_there_is_space(&mut self, run: &[Job], sync: bool) -> Result<(), Error> {
+        let begun = Instant::now();
+        let mut told = false;
+        loop {
+            match self.disk.write(run, sync) {
+                Err(error) if error.is_no_space() && self.may_wait_since(begun) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(%error, "the raft log waits for room on the disk");
+                    }
+                    std::thread::sleep(SPACE_PAUSE);
+                }
+                written => {
+                    if told && written.is_ok() {
+                        tracing::warn!(waited = ?begun.elapsed(), "the raft log has room again");
+                    }
+                    return written;
+                }
+            }
+        }
+    }
+
+    fn may_wait_since(&self, begun: Instant) -> bool {
+        begun.elapsed() < self.space_patience && !self.gate.is_closing()
     }
 
     /// Writes what was queued behind the request to close.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -19,6 +20,7 @@ use crate::Error;
 enum Verdict {
     Write,
     Fail,
+    Full,
 }
 
 /// A write as the disk saw it: what was in it, and whether it was synced.
@@ -41,6 +43,7 @@ impl Disk for GatedDisk {
         // A test that is over lets everything go on.
         match self.verdicts.recv().unwrap_or(Verdict::Write) {
             Verdict::Write => self.inner.write(run, sync),
+            Verdict::Full => Err(Error::NoSpace { action: "writing", reason: "no block is free".to_owned() }),
             Verdict::Fail => Err(Error::Io { action: "syncing", reason: "the disk is gone".to_owned() }),
         }
     }
@@ -340,6 +343,57 @@ async fn index_written_again_after_truncation_is_not_read_from_the_old_write() {
     gated.allow(2);
     truncating.await.unwrap().unwrap();
     gated.engine.close();
+}
+
+#[tokio::test]
+async fn write_that_finds_the_disk_full_is_tried_again_and_acknowledged_once() {
+    let gated = Gated::new(&LogOptions::default());
+    let log = gated.group(1);
+    let (done, written) = recorder();
+    for _ in 0..3 {
+        gated.verdicts.send(Verdict::Full).unwrap();
+    }
+    log.append(LogIndex(1), entries(1..3), done).await.unwrap();
+    while gated.seen.lock().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    assert!(gated.engine.sync_stalled_for() > Duration::from_millis(50), "a disk that is full shows");
+    assert!(written.try_recv().is_err(), "acknowledged before it was written");
+    gated.allow(1);
+    written.recv().unwrap().unwrap();
+    gated.engine.close();
+    assert_eq!(gated.engine.synced_writes(), 1);
+    assert_eq!(log.state().last, Some(LogIndex(2)));
+}
+
+#[tokio::test]
+async fn disk_that_stays_full_is_fatal_after_the_patience() {
+    let patience = Duration::from_millis(200);
+    let gated = Gated::new(&LogOptions { space_patience: patience, ..LogOptions::default() });
+    let log = gated.group(1);
+    let (done, written) = recorder();
+    for _ in 0..100 {
+        gated.verdicts.send(Verdict::Full).unwrap();
+    }
+    log.append(LogIndex(1), entries(1..3), done).await.unwrap();
+    assert!(matches!(written.recv().unwrap(), Err(Error::NoSpace { .. })));
+    gated.engine.failed().await;
+}
+
+#[tokio::test]
+async fn close_does_not_wait_for_room_on_the_disk() {
+    let gated = Gated::new(&LogOptions::default());
+    let log = gated.group(1);
+    let (done, written) = recorder();
+    for _ in 0..3 {
+        gated.verdicts.send(Verdict::Full).unwrap();
+    }
+    log.append(LogIndex(1), entries(1..3), done).await.unwrap();
+    while gated.seen.lock().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    gated.engine.close();
+    assert!(matches!(written.recv().unwrap(), Err(Error::NoSpace { .. })));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use roomkeeper_room::{Rows, RowsError, Write};
-use roomkeeper_storage::{Error, GroupLog};
+use roomkeeper_storage::{Error, GroupLog, ReplicaStore};
 use roomkeeper_types::LogIndex;
 
 pub(crate) fn entry(index: u64) -> Bytes {
@@ -26,6 +26,14 @@ pub(crate) async fn append(log: &GroupLog, first: u64, entries: Vec<Bytes>) -> R
 
 pub(crate) fn put(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Write {
     Write::Put(key.into(), value.into())
+}
+
+/// Writes as soon as the disk takes it.
+pub(crate) fn write(store: &ReplicaStore, writes: &[Write]) {
+    while let Err(error) = store.write(writes) {
+        assert!(error.may_pass(), "{error}");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 /// Rows from `from` to `to`, as text.
