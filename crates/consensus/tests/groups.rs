@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -194,6 +195,31 @@ async fn peers_answer_members_and_strangers_with_the_secret_only() {
     }
     let nobody = roomkeeper_consensus::ask_address("127.0.0.1:1", None, hello, wait).await;
     assert!(nobody.unwrap_err().to_string().contains("127.0.0.1:1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_one_peer_beyond_the_bound_wait_and_are_all_answered() {
+    const AT_ONCE: usize = 256;
+    let (cluster, nodes) = Cluster::three().await;
+    let held = &cluster.directory.held;
+    let wait = Duration::from_secs(20);
+    let asking: Vec<_> = (0..AT_ONCE + 50)
+        .map(|_| {
+            let consensus = nodes[0].consensus.clone();
+            tokio::spawn(async move { consensus.ask(NodeId(2), Bytes::from_static(b"hold"), wait).await })
+        })
+        .collect();
+    let count = || held.count.load(Ordering::SeqCst);
+    eventually("as many as are worked on at once", || (count() >= AT_ONCE).then_some(())).await;
+    // Another peer's request is answered meanwhile, and with it what the first one sent has arrived.
+    let hello = Bytes::from_static(b"hello");
+    nodes[2].consensus.ask(NodeId(2), hello, wait).await.unwrap();
+    assert_eq!(count(), AT_ONCE);
+    held.let_go.send_replace(true);
+    for asked in asking {
+        assert_eq!(asked.await.unwrap().unwrap(), "hold");
+    }
+    assert_eq!(count(), AT_ONCE + 50);
 }
 
 #[tokio::test(flavor = "multi_thread")]

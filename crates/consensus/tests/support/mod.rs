@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use roomkeeper_storage::{DataStore, LogEngine, ReplicaStore};
 use roomkeeper_types::{ClusterId, NodeId, ReplicaId};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
 pub(crate) const TIMING: Timing = Timing {
@@ -74,14 +76,35 @@ pub(crate) fn count(store: &ReplicaStore, name: &[u8]) -> Result<u64, RowsError>
 pub(crate) struct Directory {
     pub(crate) addresses: RwLock<HashMap<NodeId, String>>,
     pub(crate) born: RwLock<bool>,
+    pub(crate) held: Held,
+}
+
+/// Requests that say "hold", which are not answered until they are let go.
+#[derive(Default)]
+pub(crate) struct Held {
+    pub(crate) count: AtomicUsize,
+    pub(crate) let_go: watch::Sender<bool>,
+}
+
+impl Held {
+    async fn hold(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        let mut let_go = self.let_go.subscribe();
+        let_go.wait_for(|let_go| *let_go).await.unwrap();
+    }
 }
 
 struct Handler(Arc<Directory>);
 
 impl PeerHandler for Handler {
     fn handle(&self, from: Option<NodeId>, body: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
+        let directory = self.0.clone();
         Box::pin(async move {
             match body.as_ref() {
+                b"hold" => {
+                    directory.held.hold().await;
+                    Ok(body)
+                }
                 b"refuse" => Err("as asked".to_owned()),
                 body => Ok(format!("{from:?} said {}", String::from_utf8_lossy(body)).into()),
             }
