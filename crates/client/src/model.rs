@@ -109,6 +109,9 @@ pub struct ReplicaEntry {
     /// Entries behind the owner's log; known on the owner only.
     #[serde(default)]
     pub lag: Option<u64>,
+    /// It is less than it was, or unreadable, and takes no part; known on its own node only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quarantined: bool,
 }
 
 /// A room (`GET /v1/rooms/{room}`).

@@ -167,12 +167,22 @@ pub enum ConfigError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A time out of its range.
+    #[error("{what} is {value} ms, but must be {expected}")]
+    Millis {
+        /// Which setting.
+        what: &'static str,
+        /// What it is.
+        value: u64,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// An empty zone or secret, or no seeds.
     #[error("{0} must not be empty")]
     Empty(&'static str),
     /// Timers that would elect leaders without need.
     #[error(
-        "{0}: the heartbeat must be at most half the shortest election time-out, and that below the longest"
+        "{0}: the heartbeat must be at most half of election_min, and that below election_max, at most 60 s"
     )]
     Timing(&'static str),
 }
@@ -228,18 +238,28 @@ impl Tuning {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        timing("meta group", self.meta)?;
-        timing("shards", self.shard)?;
-        let least = self.shard.heartbeat * 2;
-        let age = self.quorum_age_max.as_millis() as u64;
-        number("quorum_age_max (ms)", age, self.quorum_age_max >= least, "two heartbeats or more")?;
-        let silence = self.ping_silence_max.as_millis() as u64;
-        let rare = !self.ping_interval.is_zero() && self.ping_silence_max >= self.ping_interval * 3;
-        number("ping_silence_max (ms)", silence, rare, "three ping intervals or more")?;
-        let replace = self.replace_after.as_millis() as u64;
-        let late = self.replace_after >= Duration::from_secs(5);
-        number("replace_after (ms)", replace, late, "5 s or more: a restart is no loss")?;
-        let moves = [("moves_per_node", self.moves_per_node), ("moves_max", self.moves_max)];
+        timing("raft.meta_*", self.meta)?;
+        timing("raft.shard_*", self.shard)?;
+        let (ms, s) = (Duration::from_millis, Duration::from_secs);
+        let age = self.quorum_age_max;
+        let twice = (self.shard.heartbeat * 2..=s(60)).contains(&age);
+        duration("failover.quorum_age_max", age, twice, "two raft.shard_heartbeat or more, up to 60000")?;
+        let interval = self.ping_interval;
+        duration("failover.ping_interval", interval, (ms(10)..=s(10)).contains(&interval), "10 to 10000")?;
+        let silence = self.ping_silence_max;
+        let rare = (interval * 3..=s(60)).contains(&silence);
+        duration(
+            "failover.suspect_after",
+            silence,
+            rare,
+            "three failover.ping_interval or more, up to 60000",
+        )?;
+        let stall = self.disk_stall_max;
+        duration("disk.stall_max", stall, (ms(100)..=s(60)).contains(&stall), "100 to 60000")?;
+        let replace = self.replace_after;
+        duration("placement.replace_after", replace, replace >= s(5), "5000 or more: a restart is no loss")?;
+        let moves =
+            [("placement.moves_per_node", self.moves_per_node), ("placement.moves_max", self.moves_max)];
         for (what, moves) in moves {
             number(what, moves as u64, (1..=1_000).contains(&moves), "1 to 1000")?;
         }
@@ -266,6 +286,17 @@ fn number(
     if ok { Ok(()) } else { Err(ConfigError::Number { what, value: value.into(), expected }) }
 }
 
+/// Told in milliseconds.
+fn duration(
+    what: &'static str,
+    value: Duration,
+    ok: bool,
+    expected: &'static str,
+) -> Result<(), ConfigError> {
+    let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
+    if ok { Ok(()) } else { Err(ConfigError::Millis { what, value: millis, expected }) }
+}
+
 fn not_empty(what: &'static str, text: Option<&str>) -> Result<(), ConfigError> {
     if text == Some("") { Err(ConfigError::Empty(what)) } else { Ok(()) }
 }
@@ -281,7 +312,8 @@ fn address(what: &'static str, address: &str) -> Result<(), ConfigError> {
 fn timing(what: &'static str, timing: Timing) -> Result<(), ConfigError> {
     let ok = !timing.heartbeat.is_zero()
         && timing.heartbeat * 2 <= timing.election_min
-        && timing.election_min < timing.election_max;
+        && timing.election_min < timing.election_max
+        && timing.election_max <= Duration::from_secs(60);
     if ok { Ok(()) } else { Err(ConfigError::Timing(what)) }
 }
 
@@ -345,6 +377,25 @@ mod tests {
     fn heartbeat_close_to_the_election_timeout_is_refused() {
         let mut config = config();
         config.tuning.shard.heartbeat = Duration::from_millis(501);
-        assert_eq!(config.validate(), Err(ConfigError::Timing("shards")));
+        assert_eq!(config.validate(), Err(ConfigError::Timing("raft.shard_*")));
+    }
+
+    #[test]
+    fn times_out_of_their_range_are_refused_by_the_name_of_their_setting() {
+        type Change = fn(&mut Tuning);
+        let changes: [(&str, Change); 6] = [
+            ("failover.ping_interval", |tuning| tuning.ping_interval = Duration::from_millis(1)),
+            ("failover.suspect_after", |tuning| tuning.ping_silence_max = Duration::from_millis(299)),
+            ("failover.suspect_after", |tuning| tuning.ping_silence_max = Duration::from_secs(61)),
+            ("failover.quorum_age_max", |tuning| tuning.quorum_age_max = Duration::from_millis(499)),
+            ("disk.stall_max", |tuning| tuning.disk_stall_max = Duration::ZERO),
+            ("placement.replace_after", |tuning| tuning.replace_after = Duration::from_secs(4)),
+        ];
+        for (name, change) in changes {
+            let mut config = config();
+            change(&mut config.tuning);
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(" ms, but must be "), "{error}");
+        }
     }
 }

@@ -72,6 +72,9 @@ pub struct ReplicaEntry {
     pub replica: ReplicaId,
     /// Entries behind the owner's log; known on the owner only.
     pub lag: Option<u64>,
+    /// It is in quarantine: less than it was, or unreadable. Known on its own node only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub quarantined: bool,
 }
 
 impl Shared {
@@ -111,6 +114,7 @@ impl Shared {
             node: member.node,
             replica: member.replica,
             lag: status.as_ref().and_then(|status| lag(status, member.replica)),
+            quarantined: member.node == self.identity.node && self.quarantine.holds(member.replica),
         });
         let replicas = replicas.collect();
         let nodes = |plan: &Plan| plan.target.iter().map(|member| member.node).collect();

@@ -88,6 +88,46 @@ pub(super) const KEYS: &[Key] = &[
         "A shard goes back to the node that should own it when that one has been well for so long.",
     ),
     key("placement.restore_interval", Kind::Text, "A node gives shards back at least so far apart."),
+    key("failover.ping_interval", Kind::Text, "Nodes ping each other so often."),
+    key(
+        "failover.suspect_after",
+        Kind::Text,
+        "A node that says nothing for so long is suspected: a majority gives what it owns to others.",
+    ),
+    key(
+        "failover.quorum_age_max",
+        Kind::Text,
+        "An owner that hears no majority of a shard's replicas for so long lets the shard go.",
+    ),
+    key("raft.shard_heartbeat", Kind::Text, "A shard's owner is heard so often by its replicas."),
+    key(
+        "raft.shard_election_min",
+        Kind::Text,
+        "Where pings do not replace an owner, replicas that hear none for shard_election_max and, by chance,",
+    ),
+    key(
+        "raft.shard_election_max",
+        Kind::Text,
+        "shard_election_min to shard_election_max more elect another one. The same on every node.",
+    ),
+    key("raft.meta_heartbeat", Kind::Text, "The same three for the group that keeps nodes and placement."),
+    key("raft.meta_election_min", Kind::Text, "See raft.shard_election_min."),
+    key("raft.meta_election_max", Kind::Text, "See raft.shard_election_min."),
+    key(
+        "disk.reserve",
+        Kind::Text,
+        "Below so many free bytes, or one hundredth of the disk if that is more, writes are refused.",
+    ),
+    key(
+        "disk.ballast",
+        Kind::Text,
+        "A file that is given up when the disk is full all at once; at most an eighth of the disk. 0: none.",
+    ),
+    key(
+        "disk.stall_max",
+        Kind::Text,
+        "A node whose disk does not answer for so long owns nothing until it does.",
+    ),
     key(
         "gateway.auto_create",
         Kind::Switch,

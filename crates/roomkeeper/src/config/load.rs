@@ -129,6 +129,22 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_disk_failover_and_raft_reach_the_node() {
+        let variables = [
+            ("ROOMKEEPER_DISK_RESERVE", "1GiB"),
+            ("ROOMKEEPER_DISK_BALLAST", "0"),
+            ("ROOMKEEPER_FAILOVER_PING_INTERVAL", "50ms"),
+            ("ROOMKEEPER_FAILOVER_SUSPECT_AFTER", "250ms"),
+            ("ROOMKEEPER_RAFT_META_HEARTBEAT", "150ms"),
+        ];
+        let tuning = load(None, environment(&variables), Vec::new()).unwrap().validate().unwrap().tuning;
+        assert_eq!((tuning.disk_reserve, tuning.disk_ballast), (1 << 30, 0));
+        assert_eq!(tuning.ping_interval.as_millis(), 50);
+        assert_eq!(tuning.ping_silence_max.as_millis(), 250);
+        assert_eq!(tuning.meta.heartbeat.as_millis(), 150);
+    }
+
+    #[test]
     fn unknown_and_unreadable_settings_are_refused_by_name() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         write!(file, "[listen]\nclinet = '127.0.0.1:1'\n").unwrap();
@@ -140,6 +156,7 @@ mod tests {
             ("ROOMKEEPER_CLUSTER_BOOTSTRAP", "maybe", "true or false"),
             ("ROOMKEEPER_LISTEN_CLIENT", "nowhere", "client"),
             ("ROOMKEEPER_GATEWAY_HOLD", "soon", "hold"),
+            ("ROOMKEEPER_DISK_RESERVE", "64MB", "'64MB' is no size"),
         ];
         for (name, text, expected) in bad {
             let error = load(None, environment(&[(name, text)]), Vec::new()).unwrap_err().to_string();
@@ -173,6 +190,10 @@ mod tests {
         assert!(unusable.contains("advertise.client"), "{unusable}");
         let shards = refused(&[("cluster.shards", "5000")]);
         assert!(shards.contains("4096"), "{shards}");
+        let silence = refused(&[("failover.suspect_after", "200ms")]);
+        assert!(silence.contains("failover.suspect_after is 200 ms"), "{silence}");
+        let raft = refused(&[("raft.shard_heartbeat", "2s")]);
+        assert!(raft.contains("raft.shard_*"), "{raft}");
         let port = refused(&[("listen.admin", "127.0.0.1:0")]);
         assert!(port.contains("listen.admin"), "{port}");
     }

@@ -3,18 +3,20 @@
 
 mod keys;
 mod load;
+mod size;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use roomkeeper_cluster::{Advertise, NodeConfig, Start, Tuning};
+use roomkeeper_cluster::{Advertise, NodeConfig, Start, Timing, Tuning};
 use roomkeeper_gateway::GatewayConfig;
 use roomkeeper_types::ShardCount;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use keys::default_file;
 pub(crate) use load::{Overrides, load};
+use size::Size;
 
 /// A configuration that cannot be served with.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,9 @@ pub(crate) struct Config {
     pub(crate) advertise: Advertised,
     pub(crate) cluster: Cluster,
     pub(crate) placement: Placement,
+    pub(crate) failover: Failover,
+    pub(crate) raft: Raft,
+    pub(crate) disk: Disk,
     pub(crate) gateway: GatewayConfig,
     pub(crate) log: Log,
 }
@@ -83,6 +88,46 @@ pub(crate) struct Placement {
     pub(crate) restore_interval: Duration,
 }
 
+/// When a node that says nothing is given up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Failover {
+    #[serde(with = "humantime_serde")]
+    pub(crate) ping_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) suspect_after: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) quorum_age_max: Duration,
+}
+
+/// Timers of Raft: what elects owners where pings do not. The same on every node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Raft {
+    #[serde(with = "humantime_serde")]
+    pub(crate) shard_heartbeat: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) shard_election_min: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) shard_election_max: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) meta_heartbeat: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) meta_election_min: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) meta_election_max: Duration,
+}
+
+/// What a node does about a disk that is full or hangs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Disk {
+    pub(crate) reserve: Size,
+    pub(crate) ballast: Size,
+    #[serde(with = "humantime_serde")]
+    pub(crate) stall_max: Duration,
+}
+
 /// What a node logs, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -109,6 +154,9 @@ impl Default for Config {
             advertise: Advertised::default(),
             cluster: Cluster::default(),
             placement: Placement::default(),
+            failover: Failover::default(),
+            raft: Raft::default(),
+            disk: Disk::default(),
             gateway: GatewayConfig::default(),
             log: Log::default(),
         }
@@ -145,6 +193,42 @@ impl Default for Placement {
             move_interval: tuning.move_interval,
             restore_after: tuning.restore_after,
             restore_interval: tuning.restore_interval,
+        }
+    }
+}
+
+impl Default for Failover {
+    fn default() -> Self {
+        let tuning = Tuning::default();
+        Self {
+            ping_interval: tuning.ping_interval,
+            suspect_after: tuning.ping_silence_max,
+            quorum_age_max: tuning.quorum_age_max,
+        }
+    }
+}
+
+impl Default for Raft {
+    fn default() -> Self {
+        let Tuning { shard, meta, .. } = Tuning::default();
+        Self {
+            shard_heartbeat: shard.heartbeat,
+            shard_election_min: shard.election_min,
+            shard_election_max: shard.election_max,
+            meta_heartbeat: meta.heartbeat,
+            meta_election_min: meta.election_min,
+            meta_election_max: meta.election_max,
+        }
+    }
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        let tuning = Tuning::default();
+        Self {
+            reserve: Size(tuning.disk_reserve),
+            ballast: Size(tuning.disk_ballast),
+            stall_max: tuning.disk_stall_max,
         }
     }
 }
@@ -194,8 +278,24 @@ impl Config {
     }
 
     fn tuning(&self) -> Tuning {
-        let placement = &self.placement;
+        let Self { placement, failover, raft, disk, .. } = self;
         Tuning {
+            meta: Timing {
+                heartbeat: raft.meta_heartbeat,
+                election_min: raft.meta_election_min,
+                election_max: raft.meta_election_max,
+            },
+            shard: Timing {
+                heartbeat: raft.shard_heartbeat,
+                election_min: raft.shard_election_min,
+                election_max: raft.shard_election_max,
+            },
+            ping_interval: failover.ping_interval,
+            ping_silence_max: failover.suspect_after,
+            quorum_age_max: failover.quorum_age_max,
+            disk_stall_max: disk.stall_max,
+            disk_reserve: disk.reserve.0,
+            disk_ballast: disk.ballast.0,
             replace_after: placement.replace_after,
             moves_per_node: placement.moves_per_node,
             moves_max: placement.moves_max,

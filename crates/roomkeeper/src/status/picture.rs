@@ -1,6 +1,6 @@
 //! What the nodes' views add up to: a pure function of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roomkeeper_client::types::{ClusterId, Epoch, NodeId, ReplicaId, ShardId};
 use roomkeeper_client::{ClusterMap, NodeLoad, ShardEntry};
@@ -92,6 +92,10 @@ pub(super) enum Problem {
     ReplicaBehind(NodeId, u64),
     /// The owner has not heard of a replica.
     ReplicaUnknown(NodeId),
+    /// A replica is in quarantine; its group gets another one in its place.
+    ReplicaQuarantined(NodeId),
+    /// On most of its nodes, these, the replica is in quarantine: its group cannot go on by itself.
+    MajorityQuarantined(Vec<NodeId>),
 }
 
 impl Picture {
@@ -182,6 +186,11 @@ fn judge_shard(said: &[(NodeId, &ShardEntry)], answers: &impl Fn(NodeId) -> bool
         .map(|replica| ReplicaState { node: replica.node, replica: replica.replica, lag: replica.lag })
         .collect();
     let mut problems = Vec::new();
+    let quarantined = in_quarantine(said);
+    let nodes: BTreeSet<NodeId> = replicas.iter().map(|replica| replica.node).collect();
+    if owner.is_none() && quarantined.len() * 2 > nodes.len() {
+        problems.push(Problem::MajorityQuarantined(quarantined.iter().copied().collect()));
+    }
     match owner {
         None => problems.push(Problem::NoOwner),
         Some(owner) if !answers(owner) => problems.push(Problem::OwnerSilent(owner)),
@@ -193,6 +202,7 @@ fn judge_shard(said: &[(NodeId, &ShardEntry)], answers: &impl Fn(NodeId) -> bool
     for replica in replicas.iter().filter(|replica| Some(replica.node) != owner) {
         problems.extend(match replica.lag {
             _ if !answers(replica.node) => Some(Problem::ReplicaSilent(replica.node)),
+            _ if quarantined.contains(&replica.node) => Some(Problem::ReplicaQuarantined(replica.node)),
             // Those that it moves to are being filled.
             _ if entry.moving_to.is_some() => None,
             Some(lag) if lag > LAG_MAX => Some(Problem::ReplicaBehind(replica.node, lag)),
@@ -203,6 +213,14 @@ fn judge_shard(said: &[(NodeId, &ShardEntry)], answers: &impl Fn(NodeId) -> bool
     let away = owner.is_some() && entry.preferred.is_some() && owner != entry.preferred;
     let (shard, preferred, moving_to) = (entry.shard, entry.preferred, entry.moving_to.clone());
     Some(ShardState { shard, owner, epoch: newest, preferred, replicas, problems, away, moving_to })
+}
+
+/// The nodes that say that their replica of the shard is in quarantine.
+fn in_quarantine(said: &[(NodeId, &ShardEntry)]) -> BTreeSet<NodeId> {
+    let own = |who: NodeId, entry: &ShardEntry| {
+        entry.replicas.iter().any(|replica| replica.node == who && replica.quarantined)
+    };
+    said.iter().filter(|(who, entry)| own(*who, entry)).map(|(who, _)| *who).collect()
 }
 
 #[cfg(test)]

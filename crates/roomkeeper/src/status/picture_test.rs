@@ -27,6 +27,7 @@ fn map(alive: [bool; 3], owner: Option<u32>, epoch: u64, lags: [Option<u64>; 3])
         node: NodeId(id),
         replica: ReplicaId(id.into()),
         lag,
+        quarantined: false,
     });
     ClusterMap {
         cluster: CLUSTER,
@@ -115,6 +116,36 @@ fn no_owner_anywhere_is_degraded() {
     let views = [silent(1), view(2, map(ALL, None, 5, UNKNOWN)), view(3, map(ALL, None, 5, UNKNOWN))];
     let problems = &Picture::of(&views).shards[0].problems;
     assert_eq!(problems, &[Problem::NoOwner, Problem::ReplicaSilent(NodeId(1))]);
+}
+
+/// What node `id` says whose own replica is in quarantine.
+fn quarantined(id: u32, owner: Option<u32>, lags: [Option<u64>; 3]) -> View {
+    let mut map = map(ALL, owner, 5, lags);
+    for replica in &mut map.shards[0].replicas {
+        replica.quarantined = replica.node == NodeId(id);
+    }
+    view(id, map)
+}
+
+#[test]
+fn replica_in_quarantine_is_degraded_and_named() {
+    let views = [
+        view(1, map(ALL, Some(1), 5, [Some(0), None, Some(0)])),
+        quarantined(2, Some(1), UNKNOWN),
+        view(3, map(ALL, Some(1), 5, UNKNOWN)),
+    ];
+    let picture = Picture::of(&views);
+    assert!(!picture.is_healthy());
+    assert_eq!(picture.shards[0].problems, [Problem::ReplicaQuarantined(NodeId(2))]);
+}
+
+#[test]
+fn majority_in_quarantine_is_told_first() {
+    let views =
+        [quarantined(1, None, UNKNOWN), quarantined(2, None, UNKNOWN), view(3, map(ALL, None, 5, UNKNOWN))];
+    let problems = &Picture::of(&views).shards[0].problems;
+    assert_eq!(problems[0], Problem::MajorityQuarantined(vec![NodeId(1), NodeId(2)]));
+    assert_eq!(problems[1], Problem::NoOwner);
 }
 
 #[test]

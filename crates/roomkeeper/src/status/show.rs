@@ -112,6 +112,14 @@ fn problem(problem: &Problem) -> String {
         Problem::ReplicaSilent(node) => format!("{node} does not answer"),
         Problem::ReplicaBehind(node, lag) => format!("{node} is {} entries behind", print::number(*lag)),
         Problem::ReplicaUnknown(node) => format!("the owner has not heard of {node}"),
+        Problem::ReplicaQuarantined(node) => format!("in quarantine on {node}, to be built anew"),
+        Problem::MajorityQuarantined(nodes) => {
+            let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+            format!(
+                "in quarantine on {}: too few are left to go on, an operator has to decide",
+                nodes.join(", ")
+            )
+        }
     }
 }
 

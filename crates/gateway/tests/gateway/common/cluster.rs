@@ -338,8 +338,12 @@ impl Host for FakeNode {
         };
         let shard = |shard| {
             let (owner, epoch) = self.cluster.owner(shard);
-            let replica =
-                |node: &NodeId| ReplicaEntry { node: *node, replica: ReplicaId(node.0.into()), lag: Some(0) };
+            let replica = |node: &NodeId| ReplicaEntry {
+                node: *node,
+                replica: ReplicaId(node.0.into()),
+                lag: Some(0),
+                quarantined: false,
+            };
             let replicas = nodes.iter().map(replica).collect();
             ShardEntry { shard, owner, epoch, preferred: nodes[0], replicas, moving_to: None }
         };
