@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::{Response, StatusCode, Url};
 use roomkeeper_protocol::{CommandKind, Reply, Rooms, RoomsOk, decode_error_json, decode_reply_json};
-use roomkeeper_types::{RoomName, UserId};
+use roomkeeper_types::{RoomName, Token, UserId};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
@@ -54,6 +54,13 @@ impl Client {
     #[must_use]
     pub fn as_user(&self, user: UserId) -> Self {
         let config = ClientConfig { user: Some(user), ..self.config.as_ref().clone() };
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
+    /// The same client with this token, or without one; its counters are shared.
+    #[must_use]
+    pub fn with_token(&self, token: Option<Token>) -> Self {
+        let config = ClientConfig { token, ..self.config.as_ref().clone() };
         Self { config: Arc::new(config), ..self.clone() }
     }
 
@@ -186,7 +193,11 @@ impl Client {
     }
 
     async fn get(&self, url: &Url) -> Result<Bytes, Error> {
-        let response = self.http.get(url.clone()).send().await.map_err(|error| unreachable(url, error))?;
+        let mut request = self.http.get(url.clone());
+        if let Some(token) = &self.config.token {
+            request = request.bearer_auth(token.secret());
+        }
+        let response = request.send().await.map_err(|error| unreachable(url, error))?;
         let status = response.status();
         let retry_after = retry_after(&response);
         let body = response.bytes().await.map_err(|error| unreachable(url, error))?;

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::header::CONNECTION;
-use ::http::{HeaderValue, StatusCode};
+use ::http::header::{AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_PROTOCOL};
+use ::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::Router;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -145,6 +145,15 @@ impl Peer {
     }
 }
 
+/// Whoever shows the headers of a request does not show what its client proves itself with.
+fn hide_tokens(headers: &mut HeaderMap) {
+    for (name, value) in headers.iter_mut() {
+        if *name == AUTHORIZATION || *name == SEC_WEBSOCKET_PROTOCOL {
+            value.set_sensitive(true);
+        }
+    }
+}
+
 async fn serve_connection(edge: Arc<Edge>, tcp: TcpStream, peer: Peer, router: Router) {
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "a connection ended before it was served");
@@ -154,6 +163,7 @@ async fn serve_connection(edge: Arc<Edge>, tcp: TcpStream, peer: Peer, router: R
     let answering = edge.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
+        hide_tokens(request.headers_mut());
         let (answer, edge) = (service.call(request), answering.clone());
         async move {
             let mut answer = answer.await?;
@@ -180,5 +190,20 @@ async fn serve_connection(edge: Arc<Edge>, tcp: TcpStream, peer: Peer, router: R
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_in_headers_are_not_shown_by_debug() {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer canary"));
+        headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("roomkeeper.v1.json"));
+        headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("roomkeeper.token.canary"));
+        hide_tokens(&mut headers);
+        assert!(!format!("{headers:?}").contains("canary"));
     }
 }

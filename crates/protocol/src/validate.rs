@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use roomkeeper_types::{Offset, RoomName};
+use roomkeeper_types::{Offset, RoomName, Token};
 
 use crate::{
     Command, Commit, Create, Credit, Data, Error, ErrorCode, From, Heartbeat, Hello, History, HoldRef, Join,
@@ -53,7 +53,7 @@ pub fn validate(command: &Command, limits: &Limits) -> Result<(), Error> {
 }
 
 fn check_hello(hello: &Hello) -> Result<(), Error> {
-    length("token", hello.token.as_deref(), 1, TOKEN_MAX)?;
+    length("token", hello.token.as_ref().map(Token::secret), 1, TOKEN_MAX)?;
     length("device", hello.device.as_deref(), 1, LABEL_MAX)?;
     length("session", hello.session.as_deref(), 1, LABEL_MAX)?;
     length("client", hello.client.as_deref(), 1, LABEL_MAX)

@@ -42,7 +42,7 @@ fn publish(messages: Vec<NewMessage>) -> Publish {
 fn command_with_every_field_returns() {
     let text = |text: &str| Some(text.to_owned());
     request_returns(Command::Hello(Hello {
-        token: text("t.o.k"),
+        token: Some("t.o.k".into()),
         user: Some(user("zoë \"z\" \\")),
         device: text("phone\n"),
         session: text("s-1"),

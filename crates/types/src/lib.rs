@@ -6,7 +6,9 @@
 mod ids;
 mod name;
 mod position;
+mod token;
 
 pub use ids::{ClusterId, LifeId, MessageId, NodeId, ParseIdError, ReplicaId, ShardCount, ShardId};
 pub use name::{ConsumerId, NameError, RoomName, UserId};
 pub use position::{Epoch, LogIndex, LogPosition, Offset, Timestamp};
+pub use token::Token;

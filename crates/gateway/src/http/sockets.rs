@@ -173,7 +173,11 @@ impl Accepting {
     /// What the client proves itself with, for the node that its frames are passed on to unread.
     fn authorization(&self) -> Option<HeaderValue> {
         let offered = self.handshake.token.as_deref();
-        let offered = || HeaderValue::from_str(&format!("Bearer {}", offered?)).ok();
+        let offered = || {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", offered?)).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        };
         self.parts.headers.get(AUTHORIZATION).cloned().or_else(offered)
     }
 

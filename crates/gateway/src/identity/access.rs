@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method};
 use roomkeeper_auth::{Behalf, Identity, Invalid, UnknownVoucher, Verifier, Vouching};
 use roomkeeper_protocol::Error;
-use roomkeeper_types::{NodeId, Timestamp};
+use roomkeeper_types::{NodeId, Timestamp, Token};
 
 use super::clock::Clock;
 use super::{invalid, node_identity};
@@ -95,8 +95,8 @@ impl Access {
     }
 
     /// What a hello over a socket of this node to another one brings, instead of a token.
-    pub(crate) fn vouch_hello(&self, way: Way, identity: Identity) -> Option<String> {
-        self.vouch(way, HELLO, &Behalf::Of(identity.without_end()))
+    pub(crate) fn vouch_hello(&self, way: Way, identity: Identity) -> Option<Token> {
+        self.vouch(way, HELLO, &Behalf::Of(identity.without_end())).map(Token::from)
     }
 
     fn vouch(&self, way: Way, request: &str, behalf: &Behalf) -> Option<String> {

@@ -48,7 +48,7 @@ impl Caller {
 }
 
 /// What a client brings to prove who it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Credentials<'r> {
     pub(crate) parts: &'r request::Parts,
     pub(crate) caller: &'r Caller,

@@ -71,10 +71,10 @@ impl Who {
     pub(crate) fn hello(&mut self, hello: &Hello, access: &Access, here: NodeId) -> Result<(), HelloError> {
         let (identity, proof) = match (self.proof, &hello.token) {
             (Proof::Relay, Some(voucher)) => {
-                (access.by_voucher(here, voucher).map_err(HelloError::Invalid)?, Proof::Relay)
+                (access.by_voucher(here, voucher.secret()).map_err(HelloError::Invalid)?, Proof::Relay)
             }
             (_, Some(token)) if access.looks_at_tokens() => {
-                (access.by_token(token).map_err(HelloError::Invalid)?, Proof::Token)
+                (access.by_token(token.secret()).map_err(HelloError::Invalid)?, Proof::Token)
             }
             (Proof::None, _) => return Err(HelloError::Refused(missing())),
             (Proof::Token | Proof::Relay, _) => return Ok(()),
@@ -141,6 +141,7 @@ impl Who {
 mod tests {
     use roomkeeper_auth::{Algorithm, Claims, SigningKey, Verifier, VerifyingKey, Vouching};
     use roomkeeper_protocol::ErrorCode;
+    use roomkeeper_types::Token;
 
     use super::super::access::Way;
     use super::*;
@@ -163,7 +164,11 @@ mod tests {
     }
 
     fn hello(user: Option<&str>, token: Option<String>) -> Hello {
-        Hello { user: user.map(|user| user.parse().unwrap()), token, ..Hello::default() }
+        Hello {
+            user: user.map(|user| user.parse().unwrap()),
+            token: token.map(Token::from),
+            ..Hello::default()
+        }
     }
 
     fn user_of(who: &Who) -> &str {
@@ -230,7 +235,8 @@ mod tests {
         let client = who.hello(&hello(None, Some(token("ann", 60))), &access, HERE);
         assert!(matches!(client, Err(HelloError::Invalid(_))));
         let way = Way { from: NodeId(1), to: HERE };
-        let voucher = access.vouch_hello(way, Identity::at_its_word("ann".parse().unwrap())).unwrap();
+        let ann = Identity::at_its_word("ann".parse().unwrap());
+        let voucher = access.vouch_hello(way, ann).unwrap().secret().to_owned();
         who.hello(&hello(None, Some(voucher)), &access, HERE).unwrap();
         assert_eq!(who.changes(), 1);
     }

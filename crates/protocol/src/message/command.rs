@@ -1,6 +1,6 @@
 //! What a client asks for.
 
-use roomkeeper_types::{ConsumerId, LifeId, MessageId, Offset, RoomName, Timestamp, UserId};
+use roomkeeper_types::{ConsumerId, LifeId, MessageId, Offset, RoomName, Timestamp, Token, UserId};
 
 use super::Data;
 
@@ -52,7 +52,7 @@ pub struct RoomRef {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hello {
     /// The token, where the cluster asks for one.
-    pub token: Option<String>,
+    pub token: Option<Token>,
     /// The user, taken at its word in development mode.
     pub user: Option<UserId>,
     /// The user's device.

@@ -1,7 +1,7 @@
 //! A client's JSON frames, written.
 
 use bytes::Bytes;
-use roomkeeper_types::{ConsumerId, RoomName, UserId};
+use roomkeeper_types::{ConsumerId, RoomName, Token, UserId};
 
 use super::write::{Object, write_array, write_id, write_number, write_object, write_text};
 use crate::codec::beat_key;
@@ -33,7 +33,7 @@ fn request_len(command: &Command) -> usize {
 fn command_fields(fields: &mut Object<'_>, command: &Command) {
     match command {
         Command::Hello(hello) => {
-            fields.optional_text("token", hello.token.as_deref());
+            fields.optional_text("token", hello.token.as_ref().map(Token::secret));
             fields.optional_text("user", hello.user.as_ref().map(UserId::as_str));
             fields.optional_text("device", hello.device.as_deref());
             fields.optional_text("session", hello.session.as_deref());

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use roomkeeper_types::{MessageId, Offset, Timestamp};
+use roomkeeper_types::{MessageId, Offset, Timestamp, Token};
 use serde_json::value::RawValue;
 
 use super::envelope::{Envelope, SHORT_HEARTBEAT};
@@ -106,7 +106,7 @@ fn read_hello(raw: &RawValue) -> Result<Hello, Error> {
     let [token, user, device, session, client] =
         fields(raw, "hello", ["token", "user", "device", "session", "client"])?;
     Ok(Hello {
-        token: token.string()?,
+        token: token.string()?.map(Token::from),
         user: user.parse()?,
         device: device.string()?,
         session: session.string()?,

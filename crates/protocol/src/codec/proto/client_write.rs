@@ -48,6 +48,7 @@ fn write_command(command: &Command) -> Wire {
 
 fn write_hello(hello: &Hello) -> pb::Hello {
     let Hello { token, user, device, session, client } = hello.clone();
+    let token = token.map(|token| token.secret().to_owned());
     pb::Hello { token, user: user.as_ref().map(UserId::to_string), device, session, client }
 }
 

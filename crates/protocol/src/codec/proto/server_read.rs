@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use prost::Message;
-use roomkeeper_types::{MessageId, Offset, Timestamp};
+use roomkeeper_types::{MessageId, Offset, Timestamp, Token};
 
 use super::pb;
 use super::pb::client_frame::Command as Wire;
@@ -60,6 +60,7 @@ fn read_command(command: Option<Wire>, frame: &Bytes) -> Result<Command, Error> 
 
 fn read_hello(hello: pb::Hello) -> Result<Hello, Error> {
     let pb::Hello { token, user, device, session, client } = hello;
+    let token = token.map(Token::from);
     Ok(Hello { token, user: parse_optional("user", user)?, device, session, client })
 }
 
