@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{Claims, KeyId};
 
 /// How tokens are signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
     /// Ed25519: nodes have the public key only.
     EdDsa,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use roomkeeper_protocol::Codec;
-use roomkeeper_types::{Token, UserId};
+use roomkeeper_types::UserId;
 
 use crate::TokenSource;
 
@@ -37,19 +37,12 @@ pub struct ClientConfig {
     /// Client URLs of some nodes, `http://host:port`; at least one. Any node will do, and after a failure
     /// the next one is tried.
     pub urls: Vec<String>,
-<<<<<<< HEAD
     /// Who the client says it is. Where the cluster asks for a token, that says it.
     pub user: Option<UserId>,
     /// Which of the user's devices this is: presence tells them apart.
     pub device: Option<String>,
     /// What proves it, where the cluster asks for a token: a text, or [`TokenSource::fresh`].
     pub token: Option<TokenSource>,
-=======
-    /// Who the client says it is; where the cluster asks for a token, that says it.
-    pub user: Option<UserId>,
-    /// What the client proves itself with: said in `hello`, and in `Authorization` over plain HTTP.
-    pub token: Option<Token>,
->>>>>>> 47a48d5 (types, client: a token that is not shown; the client sends it)
     /// The subprotocol.
     pub codec: Codec,
     /// How to get to a room's owner.
@@ -86,10 +79,7 @@ impl ClientConfig {
         Self {
             urls: urls.into_iter().map(Into::into).collect(),
             user: None,
-<<<<<<< HEAD
             device: None,
-=======
->>>>>>> 47a48d5 (types, client: a token that is not shown; the client sends it)
             token: None,
             codec: Codec::Proto,
             route: Route::default(),

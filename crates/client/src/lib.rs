@@ -22,7 +22,6 @@
 //! # }
 //! ```
 //!
-<<<<<<< HEAD
 //! [`Room::subscribe`] has an example of a consumer with a durable cursor, [`TokenSource`] of tokens.
 //!
 //! The parts: [`session`] is the protocol's state without a socket or a clock, [`feed`] that of a
@@ -30,12 +29,6 @@
 //! ([`roster`]). [`driver`] is the task that owns a socket and does what the session says; [`dial`] opens
 //! sockets and follows redirects; [`silence`] finds out about servers that say nothing any more. Heartbeats
 //! go by themselves. What this crate does not do yet: TLS, and many rooms on one socket.
-=======
-//! The parts: [`session`] is the protocol's state without a socket or a clock; [`driver`] is the
-//! task that owns a socket and does what the session says; [`dial`] opens sockets and follows redirects;
-//! [`silence`] finds out about servers that say nothing any more.
-//! What this crate does not do yet: fresh tokens for connections that stay, TLS, credit, presence, holds.
->>>>>>> 47a48d5 (types, client: a token that is not shown; the client sends it)
 
 mod backoff;
 mod calls;

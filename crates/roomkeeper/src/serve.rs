@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use roomkeeper_cluster::{Node, StartError};
-use roomkeeper_gateway::{Access, Gateway, Hub};
+use roomkeeper_gateway::{Gateway, Hub};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -80,8 +80,12 @@ pub(crate) enum ConfigCommand {
 pub(crate) fn config(command: ConfigCommand) -> Result<(), ServeError> {
     match command {
         ConfigCommand::Check(args) => {
-            let node = args.config()?.validate()?;
-            println!("The configuration is valid: clients reach this node at {}", node.advertise.client_url);
+            let config = args.config()?;
+            let node = config.validate()?;
+            config.access()?;
+            let asked = if config.auth.is_token_needed() { "with a token" } else { "without a token" };
+            let url = node.advertise.client_url;
+            println!("The configuration is valid: clients reach this node at {url}, {asked}");
         }
         ConfigCommand::Default => print!("{}", default_file()),
     }
@@ -159,6 +163,7 @@ impl ServeArgs {
 pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
     let config = args.config()?;
     let node_config = config.validate()?;
+    let access = config.access()?;
     start_logging(&config)?;
     if let Some(bug) = roomkeeper_sabotage::chosen() {
         tracing::error!(bug = bug.name(), "SABOTAGED: this process has a bug on purpose and will lose data");
@@ -170,10 +175,11 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
     let client = listen(config.listen.client, "listen.client").await?;
     let peer = listen(config.listen.peer, "listen.peer").await?;
     let admin = listen(config.listen.admin, "listen.admin").await?;
-    if !config.listen.client.ip().is_loopback() {
+    if !config.auth.is_token_needed() {
         tracing::warn!(
             address = %config.listen.client,
-            "clients are not authenticated in this release: whoever reaches the client port may read and write every room"
+            "CLIENTS ARE NOT ASKED FOR A TOKEN (auth.keys): whoever reaches this port on this machine may read and write \
+             every room, under any name"
         );
     }
 
@@ -188,7 +194,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
     tracing::info!(node = %identity.node, cluster = %identity.cluster, url = identity.client_url, "serving");
 
     let stop = CancellationToken::new();
-    let gateway = Gateway::new(node.clone(), hub, config.gateway.clone(), Access::open());
+    let gateway = Gateway::new(node.clone(), hub, config.gateway.clone(), access);
     let serving_admin =
         gateway.serve_admin(admin, crate::admin::router(node.clone()), stop.clone().cancelled_owned());
     let drain = gateway.drain();
@@ -234,5 +240,7 @@ fn start_logging(config: &Config) -> Result<(), ConfigError> {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         LogFormat::Json => builder.json().init(),
     }
+    // What the WebSocket library writes at `trace` is every frame and handshake, with the tokens in them.
+    log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
     Ok(())
 }

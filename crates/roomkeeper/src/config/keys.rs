@@ -61,12 +61,34 @@ pub(super) const KEYS: &[Key] = &[
         "host:port that the cluster map names for operators; unset: listen.admin.",
     ),
     key(
+        "auth.keys",
+        Kind::List,
+        "Keys of tokens, each \"ID ALGORITHM SOURCE\": main EdDSA file:/etc/roomkeeper/token.pub, or env:VARIABLE; EdDSA, \
+         RS256 or HS256. Without any, clients are taken at their word, on loopback only.",
+    ),
+    key(
+        "auth.required",
+        Kind::Switch,
+        "With keys: whether clients without a token are refused. Off loopback they are.",
+    ),
+    key("auth.issuer", Kind::Text, "What tokens name as their issuer (iss); unset: any."),
+    key(
+        "auth.audience",
+        Kind::Text,
+        "What tokens name as their audience (aud); unset: tokens for an audience are refused.",
+    ),
+    key("auth.timeout", Kind::Text, "A socket whose client has not said who it is for so long is closed."),
+    key(
         "cluster.bootstrap",
         Kind::Switch,
         "Found a new cluster, once: a data directory that has an identity restarts as that node.",
     ),
     key("cluster.join", Kind::List, "Join the cluster of any of these peer addresses, host:port."),
-    key("cluster.secret", Kind::Text, "The same on every node; asked for on the peer port."),
+    key(
+        "cluster.secret",
+        Kind::Text,
+        "The same on every node; asked for on the peer port, and what nodes vouch for clients with.",
+    ),
     key(
         "cluster.initial_nodes",
         Kind::Number,
@@ -218,6 +240,8 @@ mod tests {
         full.advertise.peer = Some(String::new());
         full.advertise.admin = Some(String::new());
         full.cluster.secret = Some(String::new());
+        full.auth.issuer = Some(String::new());
+        full.auth.audience = Some(String::new());
         let mut paths = Vec::new();
         leaves("", &Value::try_from(full).unwrap(), &mut paths);
         let mut listed: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();

@@ -21,20 +21,20 @@ pub(crate) fn load(
         Some(path) => read(path)?,
         None => Table::new(),
     };
+    let mut unknown_variables = Vec::new();
     for (name, text) in environment {
-        // ROOMKEEPER_CONFIG names the file itself, ROOMKEEPER_URL is the client commands' own.
+        // ROOMKEEPER_CONFIG names the file itself, the others are the client commands' own.
         if !name.starts_with("ROOMKEEPER_")
-            || ["ROOMKEEPER_CONFIG", "ROOMKEEPER_URL"].contains(&name.as_str())
+            || ["ROOMKEEPER_CONFIG", "ROOMKEEPER_URL", "ROOMKEEPER_TOKEN"].contains(&name.as_str())
             // A build that can have bugs on purpose knows the variable that chooses one; others refuse it.
             || (name == sabotage::VARIABLE && sabotage::chosen().is_some())
         {
             continue;
         }
-        let key = KEYS.iter().find(|key| key.variable() == name).ok_or_else(|| {
-            ConfigError(format!(
-                "environment variable {name} names no setting; `roomkeeper config default` lists them all"
-            ))
-        })?;
+        let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
+            unknown_variables.push(name);
+            continue;
+        };
         let value = value(key.kind, &text).map_err(|why| ConfigError(format!("{name}={text}: {why}")))?;
         set(&mut table, key.path, value)?;
     }
@@ -43,7 +43,15 @@ pub(crate) fn load(
         let value = value(kind, &text).map_err(|why| ConfigError(format!("{path} = {text}: {why}")))?;
         set(&mut table, path, value)?;
     }
-    Config::deserialize_table(table)
+    let config = Config::deserialize_table(table)?;
+    // A variable may have a key of tokens.
+    let holds_key = |name: &&String| config.auth.keys.iter().any(|key| key.variable() == Some(name.as_str()));
+    match unknown_variables.iter().find(|name| !holds_key(name)) {
+        Some(name) => Err(ConfigError(format!(
+            "environment variable {name} names no setting; `roomkeeper config default` lists them all"
+        ))),
+        None => Ok(config),
+    }
 }
 
 impl Config {
@@ -166,6 +174,18 @@ mod tests {
     }
 
     #[test]
+    fn variable_that_has_a_key_is_no_unknown_setting() {
+        let keys = ("ROOMKEEPER_AUTH_KEYS", "a HS256 env:ROOMKEEPER_KEY_A, b EdDSA file:b.pub");
+        let with = |variables: &[(&str, &str)]| load(None, environment(variables), Vec::new());
+        let config = with(&[keys, ("ROOMKEEPER_KEY_A", "x"), ("ROOMKEEPER_TOKEN", "t")]).unwrap();
+        assert_eq!(config.auth.keys.len(), 2);
+        let error = with(&[keys, ("ROOMKEEPER_KEY_C", "canary")]).unwrap_err().to_string();
+        assert!(error.contains("ROOMKEEPER_KEY_C") && !error.contains("canary"), "{error}");
+        let error = with(&[("ROOMKEEPER_AUTH_KEYS", "a none env:K")]).unwrap_err().to_string();
+        assert!(error.contains("EdDSA, RS256 or HS256"), "{error}");
+    }
+
+    #[test]
     fn one_limit_alone_can_be_set_and_an_unknown_one_is_refused() {
         let variables = environment(&[("ROOMKEEPER_GATEWAY_LIMITS_MAX_FRAME", "2097152")]);
         let limits = load(None, variables, Vec::new()).unwrap().gateway.limits;
@@ -186,7 +206,10 @@ mod tests {
         assert!(both.contains("exclude each other"), "{both}");
         let open = refused(&[("listen.peer", "0.0.0.0:7701"), ("advertise.peer", "a:7701")]);
         assert!(open.contains("cluster.secret"), "{open}");
-        let unusable = refused(&[("listen.client", "0.0.0.0:7700")]);
+        let public = refused(&[("listen.client", "10.0.0.1:7700")]);
+        assert!(public.contains("auth.keys"), "{public}");
+        let asking = [("auth.keys", "main HS256 env:KEY"), ("cluster.secret", "s")];
+        let unusable = refused(&[&asking[..], &[("listen.client", "0.0.0.0:7700")]].concat());
         assert!(unusable.contains("advertise.client"), "{unusable}");
         let shards = refused(&[("cluster.shards", "5000")]);
         assert!(shards.contains("4096"), "{shards}");

@@ -1,6 +1,7 @@
 //! A node's configuration: one TOML file, `ROOMKEEPER_*` environment and flags, in this order of precedence
 //! from low to high. Unknown keys are refused, and everything is validated before a port is opened.
 
+mod auth;
 mod keys;
 mod load;
 mod size;
@@ -10,10 +11,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use roomkeeper_cluster::{Advertise, NodeConfig, Start, Timing, Tuning};
-use roomkeeper_gateway::GatewayConfig;
+use roomkeeper_gateway::{Access, GatewayConfig};
 use roomkeeper_types::ShardCount;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use auth::{Auth, KeySource};
 pub(crate) use keys::default_file;
 pub(crate) use load::{Overrides, load};
 use size::Size;
@@ -32,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) weight: u32,
     pub(crate) listen: Listen,
     pub(crate) advertise: Advertised,
+    pub(crate) auth: Auth,
     pub(crate) cluster: Cluster,
     pub(crate) placement: Placement,
     pub(crate) failover: Failover,
@@ -152,6 +155,7 @@ impl Default for Config {
             weight: 1,
             listen: Listen::default(),
             advertise: Advertised::default(),
+            auth: Auth::default(),
             cluster: Cluster::default(),
             placement: Placement::default(),
             failover: Failover::default(),
@@ -261,7 +265,7 @@ impl Config {
                  (for example from `openssl rand -hex 32`)"
             ));
         }
-        // There are no tokens yet: whoever reaches the client port may do everything there.
+        self.auth.validate(client, self.cluster.secret.as_deref())?;
         for (name, address, advertised) in
             [("client", client, &self.advertise.client), ("peer", peer, &self.advertise.peer)]
         {
@@ -275,6 +279,11 @@ impl Config {
         let node = self.node()?;
         node.validate().map_err(|error| ConfigError(error.to_string()))?;
         Ok(node)
+    }
+
+    /// What clients are asked for. Reads the keys.
+    pub(crate) fn access(&self) -> Result<Access, ConfigError> {
+        self.auth.load(self.cluster.secret.as_deref())
     }
 
     fn tuning(&self) -> Tuning {
