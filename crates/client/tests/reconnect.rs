@@ -8,32 +8,11 @@ mod support;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use roomkeeper_client::protocol::{Codec, Data, From, NewMessage};
+use roomkeeper_client::protocol::{Codec, From};
 use roomkeeper_client::types::{MessageId, Offset};
-use roomkeeper_client::{Client, ClientConfig, Error, Event, Room, Route, Subscription};
-use support::{FakeCluster, room};
+use roomkeeper_client::{Client, ClientConfig, Error, Event, Route, Subscription};
+use support::{FakeCluster, PATIENCE, id, messages, open, room};
 use tokio::time::timeout;
-
-/// Longer than anything here takes, even on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn open(cluster: &FakeCluster, change: impl FnOnce(&mut ClientConfig)) -> (Client, Room) {
-    let mut config = ClientConfig::new(cluster.urls());
-    change(&mut config);
-    let client = Client::new(config).unwrap();
-    let room = client.room(room());
-    (client, room)
-}
-
-fn id(n: u32) -> MessageId {
-    let mut id = [0; 16];
-    id[12..].copy_from_slice(&n.to_be_bytes());
-    MessageId(id)
-}
-
-fn messages(n: u32) -> Vec<NewMessage> {
-    vec![NewMessage { id: id(n), data: Data::json_string(&format!("message {n}")), sent: None }]
-}
 
 /// The ids of the next `count` messages, which must be dense from offset 1.
 async fn read(subscription: &mut Subscription, count: u32) -> Vec<MessageId> {

@@ -1,5 +1,7 @@
 //! The part of a session that is about its subscription.
 
+use std::time::Duration;
+
 use roomkeeper_protocol::{Command, Credit, Heartbeat, Item, JoinOk, PresenceOk, Push, RoomRef};
 use roomkeeper_types::Offset;
 use tokio::time::Instant;
@@ -11,6 +13,8 @@ use crate::{Error, Event, SubscribeOptions};
 
 /// Heartbeats within which the server fills a hole: it looks at what it sent before the last one.
 const HOLE_BEATS: u32 = 3;
+/// However short these are.
+const HOLE_PATIENCE_MIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Subscription<W> {
@@ -149,9 +153,9 @@ impl<W> Session<W> {
             let rooms = vec![(None, subscription.feed.seen())];
             self.calls.push(Outgoing::own(Command::Heartbeat(Heartbeat { rooms })));
         }
-        let patience = self.heartbeats.longest().saturating_mul(HOLE_BEATS);
+        let patience = self.heartbeats.longest().saturating_mul(HOLE_BEATS).max(HOLE_PATIENCE_MIN);
         if let Some(gap) = subscription.feed.give_up_hole(now, patience) {
-            self.reconnect(gap);
+            self.reconnect(Error::disconnected("the server", gap));
         }
     }
 

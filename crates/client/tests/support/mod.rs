@@ -2,30 +2,31 @@
 //! Tests tell it when to move the room, drop connections, or lose answers.
 
 #![allow(clippy::result_large_err, reason = "the library's own signature of handshake callbacks")]
+#![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::collections::HashMap;
+mod connection;
+mod room;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
-use futures::{FutureExt, SinkExt, StreamExt};
 use parking_lot::Mutex;
-use roomkeeper_client::protocol::{
-    Codec, Command, Error, ErrorCode, Frame, From, HelloOk, HistoryOk, Item, JoinOk, Limits, OwnerHint,
-    PublishOk, Push, Reply, Request, ServerFrame,
-};
-use roomkeeper_client::types::{
-    ClusterId, Epoch, LifeId, MessageId, NodeId, Offset, RoomName, ShardId, Timestamp, UserId,
-};
+use roomkeeper_client::protocol::{Codec, Data, Error, ErrorCode, Hello, NewMessage, OwnerHint, Push};
+use roomkeeper_client::types::{ConsumerId, Epoch, MessageId, NodeId, Offset, RoomName, UserId};
+use roomkeeper_client::{Client, ClientConfig, Room};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
-use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::accept_hdr_async;
 use tokio_tungstenite::tungstenite::handshake::server as ws;
 use tokio_tungstenite::tungstenite::http::StatusCode;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
+use connection::Connection;
+use room::FakeRoom;
+
+/// Longer than anything here takes, even on a loaded machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Nobody owns the room: handshakes are answered 503.
 const NOBODY: usize = usize::MAX;
 
@@ -50,27 +51,36 @@ pub(crate) struct FakeCluster {
 
 struct State {
     nodes: Mutex<Vec<String>>,
-    log: Mutex<Log>,
+    room: Mutex<FakeRoom>,
     /// The log's length, for subscribers.
     length: watch::Sender<usize>,
+    /// What is told to all who have joined.
+    pushes: broadcast::Sender<Push>,
     orders: broadcast::Sender<Order>,
+    connections: AtomicU64,
     owner: AtomicUsize,
     /// Publishes that are stored, but whose connection vanishes instead of answering.
     unanswered: AtomicUsize,
     /// Publishes that are answered `unavailable` without being stored.
     unavailable: AtomicUsize,
+    /// Publishes that are answered `rate_limited`.
+    rate_limited: AtomicUsize,
+    /// Pushes whose first message is left out.
+    skipped: AtomicUsize,
+    /// Messages that were synced.
+    synced: AtomicUsize,
+    /// The most messages that a consumer was sent beyond its cursor.
+    ahead: AtomicU64,
+    /// The interval between heartbeats that clients are told.
+    heartbeat_ms: AtomicU32,
+    /// The only token that is good, and for how long after a hello.
+    token: Mutex<Option<(String, Duration)>>,
     /// What clients of a moved room are asked to wait, milliseconds.
     retry_after_ms: AtomicU32,
     /// The node that accepts connections and answers nothing, as one that is stopped.
     frozen: AtomicUsize,
     /// Whether each node names the next one, for ever.
     circular: bool,
-}
-
-#[derive(Default)]
-struct Log {
-    items: Vec<Item>,
-    known: HashMap<MessageId, Offset>,
 }
 
 impl FakeCluster {
@@ -87,12 +97,20 @@ impl FakeCluster {
     async fn start_with(count: usize, circular: bool) -> Self {
         let state = Arc::new(State {
             nodes: Mutex::default(),
-            log: Mutex::default(),
+            room: Mutex::default(),
             length: watch::channel(0).0,
+            pushes: broadcast::channel(1_024).0,
             orders: broadcast::channel(16).0,
+            connections: AtomicU64::new(0),
             owner: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
             unavailable: AtomicUsize::new(0),
+            rate_limited: AtomicUsize::new(0),
+            skipped: AtomicUsize::new(0),
+            synced: AtomicUsize::new(0),
+            ahead: AtomicU64::new(0),
+            heartbeat_ms: AtomicU32::new(3_500),
+            token: Mutex::default(),
             retry_after_ms: AtomicU32::new(1),
             frozen: AtomicUsize::new(NOBODY),
             circular,
@@ -114,7 +132,7 @@ impl FakeCluster {
 
     /// The ids stored, in order.
     pub(crate) fn stored(&self) -> Vec<MessageId> {
-        self.state.log.lock().items.iter().map(|item| item.id).collect()
+        self.state.room.lock().items.iter().map(|item| item.id).collect()
     }
 
     /// Another node owns the room from now on; those connected are told.
@@ -166,6 +184,41 @@ impl FakeCluster {
         self.state.unavailable.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// The next publish is answered `rate_limited`.
+    pub(crate) fn limit_a_publish(&self) {
+        self.state.rate_limited.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The next push of messages lacks its first one.
+    pub(crate) fn skip_a_message(&self) {
+        self.state.skipped.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many messages were synced.
+    pub(crate) fn synced(&self) -> usize {
+        self.state.synced.load(Ordering::SeqCst)
+    }
+
+    /// A consumer's cursor.
+    pub(crate) fn cursor(&self, consumer: &ConsumerId) -> Offset {
+        self.state.room.lock().cursor(consumer)
+    }
+
+    /// The most messages that a consumer was sent beyond its cursor.
+    pub(crate) fn most_ahead(&self) -> u64 {
+        self.state.ahead.load(Ordering::SeqCst)
+    }
+
+    /// Who connects from now on is told to send heartbeats so often.
+    pub(crate) fn ask_for_heartbeats(&self, every_ms: u32) {
+        self.state.heartbeat_ms.store(every_ms, Ordering::SeqCst);
+    }
+
+    /// From now on that is the only good token, and a hello with it is good for `ttl`.
+    pub(crate) fn ask_for_token(&self, token: &str, ttl: Duration) {
+        *self.state.token.lock() = Some((token.to_owned(), ttl));
+    }
+
     fn order(&self, order: Order) {
         // Without connections there is nobody to tell.
         let _ = self.state.orders.send(order);
@@ -190,6 +243,42 @@ impl State {
     }
 }
 
+impl State {
+    /// Tells all who have joined and want to know.
+    fn tell(&self, push: Push) {
+        // Without connections there is nobody to tell.
+        let _ = self.pushes.send(push);
+    }
+
+    /// Until when a hello with that token is good.
+    fn check_token(&self, token: Option<&str>) -> Result<Option<SystemTime>, Error> {
+        match &*self.token.lock() {
+            None => Ok(None),
+            Some((good, ttl)) if token == Some(good) => Ok(Some(SystemTime::now() + *ttl)),
+            Some(_) => Err(Error::new(ErrorCode::Unauthorized, "not the token of the day")),
+        }
+    }
+}
+
+/// A client of the cluster's, and its handle of the room.
+pub(crate) fn open(cluster: &FakeCluster, change: impl FnOnce(&mut ClientConfig)) -> (Client, Room) {
+    let mut config = ClientConfig::new(cluster.urls());
+    change(&mut config);
+    let client = Client::new(config).unwrap();
+    let room = client.room(room());
+    (client, room)
+}
+
+pub(crate) fn id(n: u32) -> MessageId {
+    let mut id = [0; 16];
+    id[12..].copy_from_slice(&n.to_be_bytes());
+    MessageId(id)
+}
+
+pub(crate) fn messages(n: u32) -> Vec<NewMessage> {
+    vec![NewMessage { id: id(n), data: Data::json_string(&format!("message {n}")), sent: None }]
+}
+
 pub(crate) fn room() -> RoomName {
     "general".parse().unwrap()
 }
@@ -201,6 +290,7 @@ async fn listen(listener: TcpListener, node: usize, state: Arc<State>) {
 }
 
 async fn serve(stream: TcpStream, node: usize, state: Arc<State>) {
+    stream.set_nodelay(true).unwrap();
     if state.frozen.load(Ordering::SeqCst) == node {
         return std::future::pending().await;
     }
@@ -217,7 +307,10 @@ async fn serve(stream: TcpStream, node: usize, state: Arc<State>) {
         .await
     };
     let Ok(socket) = accepted else { return };
-    let mut connection = Connection { node, socket, codec, state, subscriber: None, refusing: false };
+    let number = state.connections.fetch_add(1, Ordering::SeqCst);
+    let (hello, expires) = (Hello::default(), None);
+    let mut connection =
+        Connection { number, node, socket, codec, state, hello, subscriber: None, refusing: false, expires };
     if framed && connection.state.owner.load(Ordering::SeqCst) != node {
         let hint = connection.state.hint();
         connection.push(Push::Redirect(hint)).await;
@@ -263,187 +356,6 @@ fn answer(
     }
     response.headers_mut().insert("sec-websocket-protocol", codec.subprotocol().parse().unwrap());
     Ok(response)
-}
-
-struct Connection {
-    node: usize,
-    socket: WebSocketStream<TcpStream>,
-    codec: Codec,
-    state: Arc<State>,
-    /// Index of the item that is pushed next.
-    subscriber: Option<usize>,
-    /// A publish of this connection ended unknown: those behind it do too.
-    refusing: bool,
-}
-
-impl Connection {
-    async fn run(mut self, mut orders: broadcast::Receiver<Order>) {
-        let mut length = self.state.length.subscribe();
-        loop {
-            tokio::select! {
-                biased;
-                order = orders.recv() => match order.unwrap() {
-                    Order::Vanish => return,
-                    Order::Moved => {
-                        let hint = self.state.hint();
-                        self.push(Push::Moved(hint)).await;
-                        return self.close(4300).await;
-                    }
-                    Order::Close(code) => return self.close(code).await,
-                    Order::Freeze(node) if node == self.node => return std::future::pending().await,
-                    Order::Freeze(_) => {}
-                },
-                message = self.socket.next() => {
-                    if !self.answer_all(message).await {
-                        return;
-                    }
-                }
-                _ = length.changed(), if self.subscriber.is_some() => {}
-            }
-            self.catch_up().await;
-        }
-    }
-
-    /// Answers a message and those that have arrived behind it, all in one write; `false` if the connection
-    /// is over.
-    async fn answer_all(&mut self, first: Option<Result<Message, WsError>>) -> bool {
-        let mut next = Some(first);
-        while let Some(message) = next {
-            let frame = match message {
-                Some(Ok(Message::Text(text))) => Some(Frame::Text(text.into())),
-                Some(Ok(Message::Binary(bytes))) => Some(Frame::Binary(bytes)),
-                Some(Ok(_)) => None,
-                _ => return false,
-            };
-            if let Some(frame) = frame {
-                let request = self.codec.decode_request(&frame, &Limits::default()).unwrap();
-                let Some(reply) = self.handle(&request) else { return false };
-                self.feed(ServerFrame::Reply(request.id, reply)).await;
-            }
-            next = self.socket.next().now_or_never();
-        }
-        self.socket.flush().await.is_ok()
-    }
-
-    /// The reply, or `None` to vanish instead.
-    fn handle(&mut self, request: &Request) -> Option<Result<Reply, Error>> {
-        let mut log = self.state.log.lock();
-        let next = Offset(log.items.len() as u64 + 1);
-        Some(Ok(match &request.command {
-            Command::Hello(_) => Reply::Hello(HelloOk {
-                node: NodeId(1),
-                cluster: ClusterId([0; 16]),
-                user: user(),
-                session: "s".into(),
-                heartbeat_ms: [3500, 7000],
-                limits: Limits::default(),
-                features: Vec::new(),
-                expires: None,
-            }),
-            Command::Join(join) => {
-                let from = match join.from {
-                    From::Beginning => Offset::FIRST,
-                    From::Offset(offset) => offset,
-                    _ => next,
-                };
-                self.subscriber = Some(from.0 as usize - 1);
-                let life = LifeId { shard: ShardId(0), index: 1, ordinal: 0 };
-                let (room, first) = (room(), Offset::FIRST);
-                Reply::Join(JoinOk {
-                    room,
-                    owner: NodeId(1),
-                    epoch: Epoch(1),
-                    life,
-                    first,
-                    next,
-                    from,
-                    members: None,
-                    committed: None,
-                    unread: None,
-                })
-            }
-            Command::Publish(publish) => {
-                if self.refusing || take(&self.state.unavailable) {
-                    self.refusing = true;
-                    return Some(Err(Error::new(ErrorCode::Unavailable, "not proposed")));
-                }
-                let known = |message: &_| -> bool {
-                    let message: &roomkeeper_client::protocol::NewMessage = message;
-                    log.known.contains_key(&message.id)
-                };
-                let duplicates: Vec<bool> = publish.messages.iter().map(known).collect();
-                let offsets = publish.messages.iter().map(|message| {
-                    if let Some(offset) = log.known.get(&message.id) {
-                        return *offset;
-                    }
-                    let offset = Offset(log.items.len() as u64 + 1);
-                    log.known.insert(message.id, offset);
-                    log.items.push(Item {
-                        offset,
-                        epoch: Epoch(1),
-                        id: message.id,
-                        from: user(),
-                        time: Timestamp(1),
-                        sent: message.sent,
-                        data: message.data.clone(),
-                    });
-                    offset
-                });
-                let offsets = offsets.collect();
-                self.state.length.send_replace(log.items.len());
-                if take(&self.state.unanswered) {
-                    return None;
-                }
-                Reply::Publish(PublishOk { epoch: Epoch(1), offsets, duplicates, held: false, expires: None })
-            }
-            Command::History(_) => Reply::History(HistoryOk { items: log.items.clone(), next }),
-            Command::Leave(_) => {
-                self.subscriber = None;
-                Reply::Leave
-            }
-            other => return Some(Err(Error::bad_request(format!("the fake has no {}", other.name())))),
-        }))
-    }
-
-    async fn catch_up(&mut self) {
-        let Some(start) = self.subscriber else { return };
-        let items = self.state.log.lock().items[start..].to_vec();
-        if !items.is_empty() {
-            self.subscriber = Some(start + items.len());
-            for chunk in items.chunks(100) {
-                self.push(Push::Messages { room: room(), items: chunk.to_vec() }).await;
-            }
-        }
-    }
-
-    async fn push(&mut self, push: Push) {
-        self.send(ServerFrame::Push(push)).await;
-    }
-
-    async fn send(&mut self, frame: ServerFrame) {
-        self.feed(frame).await;
-        // A client that has gone shows at the next read.
-        let _ = self.socket.flush().await;
-    }
-
-    async fn feed(&mut self, frame: ServerFrame) {
-        let frame = match frame {
-            ServerFrame::Reply(id, reply) => self.codec.encode_reply(id, &reply),
-            ServerFrame::Push(push) => self.codec.encode_push(&push),
-        };
-        let message = match frame {
-            Frame::Text(text) => Message::Text(text.try_into().unwrap()),
-            Frame::Binary(bytes) => Message::Binary(bytes),
-        };
-        let _ = self.socket.feed(message).await;
-    }
-
-    async fn close(mut self, code: u16) {
-        let frame = CloseFrame { code: CloseCode::from(code), reason: "as told".into() };
-        let _ = self.socket.close(Some(frame)).await;
-        // Reads until the client has answered, so that the close is not overtaken by a reset.
-        while let Some(Ok(_)) = self.socket.next().await {}
-    }
 }
 
 fn user() -> UserId {

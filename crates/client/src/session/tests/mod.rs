@@ -298,7 +298,10 @@ impl Story {
                 Effect::Event(Event::Reconnected(_)) => Told::Resumed,
                 Effect::Event(Event::Moved(_)) => Told::Moved,
                 Effect::Unsubscribed(error) => Told::Over(error.as_ref().map(short)),
-                Effect::Reconnect(..) => Told::Reconnect,
+                Effect::Reconnect(cause, _) => {
+                    assert!(cause.is_retryable() || cause.code().is_some(), "{cause}");
+                    Told::Reconnect
+                }
                 Effect::Failed => Told::GivenUp,
             });
         }
