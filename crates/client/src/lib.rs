@@ -32,6 +32,7 @@
 
 mod backoff;
 mod calls;
+mod client;
 mod config;
 mod dial;
 mod driver;
@@ -41,6 +42,7 @@ mod flow;
 mod handle;
 mod heartbeat;
 mod hedge;
+mod http;
 mod link;
 mod metrics;
 mod model;
@@ -57,6 +59,7 @@ mod subscription;
 mod targets;
 mod token;
 
+pub use client::Client;
 pub use config::{ClientConfig, Route};
 pub use error::Error;
 pub use metrics::{Counts, Metrics};
@@ -65,7 +68,6 @@ pub use model::{
 };
 pub use options::SubscribeOptions;
 pub use publish::{PublishTicket, message};
-pub use rest::Client;
 pub use room::Room;
 pub use subscription::{Event, Presence, Subscription};
 pub use token::TokenSource;

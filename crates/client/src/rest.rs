@@ -1,92 +1,22 @@
-//! The client: its seeds, its rooms, and what it asks over plain HTTP.
+//! What a client asks over plain HTTP.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Response, StatusCode, Url};
-use roomkeeper_protocol::{CommandKind, Reply, Rooms, RoomsOk, decode_error_json, decode_reply_json};
-use roomkeeper_types::{RoomName, Token, UserId};
-use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep};
+use reqwest::{Method, StatusCode};
+use roomkeeper_protocol::{
+    Command, CommandKind, Commit, Create, CreateOk, ErrorCode, HoldOk, HoldRef, Member, NewMessage,
+    Placement, Publish, PublishOk, Reply, RoomOptions, RoomRef, Rooms, RoomsOk, decode_reply_json,
+    encode_command_json,
+};
+use roomkeeper_types::{ConsumerId, MessageId, Offset, RoomName};
 
-use crate::backoff::Backoff;
-use crate::hedge::hedge;
-use crate::targets::{Targets, origin, parse_base};
-use crate::{ClientConfig, ClusterMap, Error, LocalCopy, Metrics, Room, RoomInfo, driver};
-
-/// Longest window: what a semaphore and a channel of that size cost is still small.
-const WINDOW_MAX: usize = 1 << 16;
-
-/// A client of a cluster. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    config: Arc<ClientConfig>,
-    seeds: Arc<[Url]>,
-    http: reqwest::Client,
-    metrics: Arc<Metrics>,
-}
+use crate::http::{at, json, unreadable};
+use crate::room::{millis, wrong_reply};
+use crate::targets::parse_base;
+use crate::{Client, ClusterMap, Error, LocalCopy, RoomInfo};
 
 impl Client {
-    /// A client with these settings. Connects nowhere yet.
-    ///
-    /// # Errors
-    /// [`Error::NoUrl`], [`Error::BadUrl`].
-    pub fn new(mut config: ClientConfig) -> Result<Self, Error> {
-        if config.urls.is_empty() {
-            return Err(Error::NoUrl);
-        }
-        let seeds = config.urls.iter().map(|url| parse_base(url)).collect::<Result<_, _>>()?;
-        config.window = config.window.clamp(1, WINDOW_MAX);
-        config.buffer = config.buffer.max(1);
-        let http = reqwest::Client::builder()
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.handshake_timeout)
-            .build()
-            .map_err(|error| Error::Unreadable {
-                url: "the HTTP client".into(),
-                reason: error.to_string(),
-            })?;
-        Ok(Self { config: Arc::new(config), seeds, http, metrics: Arc::default() })
-    }
-
-    /// The same client for another user; its counters are shared.
-    #[must_use]
-    pub fn as_user(&self, user: UserId) -> Self {
-        let config = ClientConfig { user: Some(user), ..self.config.as_ref().clone() };
-        Self { config: Arc::new(config), ..self.clone() }
-    }
-
-    /// The same client with this token, or without one; its counters are shared.
-    #[must_use]
-    pub fn with_token(&self, token: Option<Token>) -> Self {
-        let config = ClientConfig { token, ..self.config.as_ref().clone() };
-        Self { config: Arc::new(config), ..self.clone() }
-    }
-
-    /// The settings.
-    #[must_use]
-    pub fn config(&self) -> &ClientConfig {
-        &self.config
-    }
-
-    /// What the client and those made from it went through.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// A room. Each call makes a handle with a socket of its own, starting at a random seed.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime, as the room is served by a task.
-    #[must_use]
-    pub fn room(&self, name: RoomName) -> Room {
-        let targets = Targets::new(self.seeds.to_vec(), &mut rand::rng());
-        let handle = driver::spawn(self.config.clone(), self.metrics.clone(), targets, name.clone());
-        Room::new(name, handle, self.config.window, self.config.buffer)
-    }
-
     /// A page of the list of rooms.
     ///
     /// # Errors
@@ -109,6 +39,116 @@ impl Client {
             Ok(Reply::Rooms(rooms)) => Ok(rooms),
             Ok(_) => Err(unreadable(&url, "not a list of rooms")),
             Err(error) => Err(unreadable(&url, error)),
+        }
+    }
+
+    /// A room's owner, replicas and offsets, as its owner says.
+    ///
+    /// # Errors
+    /// `not_found`, [`Error::Deadline`].
+    pub async fn room_info(&self, room: &RoomName) -> Result<RoomInfo, Error> {
+        let (url, body) = self.get_any(&format!("/v1/rooms/{room}"), &[]).await?;
+        json(&url, &body)
+    }
+
+    /// Creates a room. Options left out are the cluster's.
+    ///
+    /// # Errors
+    /// As [`Room::create`](crate::Room::create).
+    pub async fn create_room(
+        &self,
+        room: &RoomName,
+        options: RoomOptions,
+        placement: Option<Placement>,
+    ) -> Result<CreateOk, Error> {
+        let create = Command::Create(Create { room: None, options, placement });
+        match self.command(Method::PUT, room, "", &create).await? {
+            Reply::Create(ok) => Ok(ok),
+            other => Err(wrong_reply("create", &other)),
+        }
+    }
+
+    /// Deletes a room and all its messages.
+    ///
+    /// # Errors
+    /// As [`Room::delete`](crate::Room::delete).
+    pub async fn delete_room(&self, room: &RoomName) -> Result<(), Error> {
+        match self.command(Method::DELETE, room, "", &Command::Delete(RoomRef::default())).await? {
+            Reply::Delete => Ok(()),
+            other => Err(wrong_reply("delete", &other)),
+        }
+    }
+
+    /// Who is in a room, one for each user and device.
+    ///
+    /// # Errors
+    /// As [`Room::presence`](crate::Room::presence).
+    pub async fn presence(&self, room: &RoomName) -> Result<Vec<Member>, Error> {
+        let (url, body) = self.get_any(&format!("/v1/rooms/{room}/presence"), &[]).await?;
+        match decode_reply_json(CommandKind::Presence, &body) {
+            Ok(Reply::Presence(ok)) => Ok(ok.members),
+            Ok(other) => Err(wrong_reply("presence", &other)),
+            Err(error) => Err(unreadable(&url, error)),
+        }
+    }
+
+    /// Moves a consumer's durable cursor, and returns it; offset 0 only returns it.
+    ///
+    /// # Errors
+    /// As [`Room::commit`](crate::Room::commit).
+    pub async fn commit(
+        &self,
+        room: &RoomName,
+        consumer: ConsumerId,
+        offset: Offset,
+    ) -> Result<Offset, Error> {
+        let commit = Command::Commit(Commit { room: RoomRef::default(), consumer, offset });
+        match self.command(Method::POST, room, "/commit", &commit).await? {
+            Reply::Commit(ok) => Ok(ok.committed),
+            other => Err(wrong_reply("commit", &other)),
+        }
+    }
+
+    /// Stores messages without offsets, to be confirmed or rolled back.
+    ///
+    /// # Errors
+    /// As [`Room::hold`](crate::Room::hold).
+    pub async fn hold(
+        &self,
+        room: &RoomName,
+        messages: Vec<NewMessage>,
+        time: Duration,
+    ) -> Result<PublishOk, Error> {
+        let (room_ref, hold_ms) = (RoomRef::default(), Some(millis(time)));
+        let publish =
+            Command::Publish(Publish { room: room_ref, messages, expect: None, hold_ms, timeout_ms: None });
+        match self.command(Method::POST, room, "/messages", &publish).await? {
+            Reply::Publish(ok) => Ok(ok),
+            other => Err(wrong_reply("publish", &other)),
+        }
+    }
+
+    /// Appends what was held, in one piece.
+    ///
+    /// # Errors
+    /// As [`Room::confirm`](crate::Room::confirm).
+    pub async fn confirm(&self, room: &RoomName, ids: Vec<MessageId>) -> Result<HoldOk, Error> {
+        let confirm = Command::Confirm(HoldRef { room: RoomRef::default(), ids });
+        match self.command(Method::POST, room, "/confirm", &confirm).await? {
+            Reply::Confirm(ok) => Ok(ok),
+            other => Err(wrong_reply("confirm", &other)),
+        }
+    }
+
+    /// Drops what was held.
+    ///
+    /// # Errors
+    /// As [`Room::rollback`](crate::Room::rollback).
+    pub async fn rollback(&self, room: &RoomName, ids: Vec<MessageId>) -> Result<(), Error> {
+        let rollback = Command::Rollback(HoldRef { room: RoomRef::default(), ids });
+        match self.command(Method::POST, room, "/rollback", &rollback).await? {
+            Reply::Rollback => Ok(()),
+            other => Err(wrong_reply("rollback", &other)),
         }
     }
 
@@ -138,15 +178,6 @@ impl Client {
         self.get(&at(&parse_base(node)?, "/readyz", &[])).await.map(drop)
     }
 
-    /// A room's owner, replicas and offsets, as its owner says.
-    ///
-    /// # Errors
-    /// `not_found`, [`Error::Deadline`].
-    pub async fn room_info(&self, room: &RoomName) -> Result<RoomInfo, Error> {
-        let (url, body) = self.get_any(&format!("/v1/rooms/{room}"), &[]).await?;
-        json(&url, &body)
-    }
-
     /// That node's own copy of a room; `None` where the node has no replica of it.
     ///
     /// # Errors
@@ -161,107 +192,23 @@ impl Client {
         }
     }
 
-    /// Asks one seed after the other, with pauses, until one has an answer.
-    async fn get_any(&self, path: &str, query: &[(&str, String)]) -> Result<(Url, Bytes), Error> {
-        let end = Instant::now() + self.config.deadline;
-        let mut targets = Targets::new(self.seeds.to_vec(), &mut rand::rng());
-        let mut backoff = Backoff::default();
-        loop {
-            let mut last = Error::NoUrl;
-            for _ in 0..self.seeds.len() {
-                let Some(base) = targets.next() else { break };
-                let ask = async |base: &Url| {
-                    let url = at(base, path, query);
-                    self.get(&url).await.map(|body| (url, body))
-                };
-                let answer = match targets.peek(&base) {
-                    Some(other) => hedge(ask(&base), ask(&other)).await,
-                    None => ask(&base).await,
-                };
-                match answer {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) if error.is_retryable() => last = error,
-                    Err(error) => return Err(error),
-                }
-            }
-            let wait = backoff.next(&mut rand::rng()) + Duration::from_millis(10);
-            if Instant::now() + wait >= end {
-                return Err(Error::Deadline { after: self.config.deadline, last: Some(Box::new(last)) });
-            }
-            sleep(wait).await;
-        }
-    }
-
-    async fn get(&self, url: &Url) -> Result<Bytes, Error> {
-        let mut request = self.http.get(url.clone());
-        if let Some(token) = &self.config.token {
-            request = request.bearer_auth(token.secret());
-        }
-        let response = request.send().await.map_err(|error| unreachable(url, error))?;
-        let status = response.status();
-        let retry_after = retry_after(&response);
-        let body = response.bytes().await.map_err(|error| unreachable(url, error))?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        if let Ok(error) = decode_error_json(&body) {
-            return Err(error.into());
-        }
-        Err(Error::Refused { url: origin(url), status: status.as_u16(), message: words(&body), retry_after })
-    }
-}
-
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get("retry-after")?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-fn at(base: &Url, path: &str, query: &[(&str, String)]) -> Url {
-    let mut url = base.clone();
-    url.set_path(path);
-    if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(query);
-    }
-    url
-}
-
-fn json<T: DeserializeOwned>(url: &Url, body: &Bytes) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|error| unreadable(url, error))
-}
-
-fn unreadable(url: &Url, reason: impl ToString) -> Error {
-    Error::Unreadable { url: origin(url), reason: reason.to_string() }
-}
-
-/// No answer, for the reason at the root: `connection refused` rather than `error sending request`.
-fn unreachable(url: &Url, error: reqwest::Error) -> Error {
-    let error = error.without_url();
-    if error.is_timeout() {
-        let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time");
-        return Error::unreachable(origin(url), late);
-    }
-    let mut root: &dyn std::error::Error = &error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    Error::unreachable(origin(url), std::io::Error::other(root.to_string()))
-}
-
-/// What a refusal's body says: its `reason`, or all of it.
-fn words(body: &Bytes) -> String {
-    #[derive(serde::Deserialize)]
-    struct Reason {
-        reason: String,
-    }
-    match serde_json::from_slice(body) {
-        Ok(Reason { reason }) => reason,
-        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    /// Has a room's command carried out.
+    async fn command(
+        &self,
+        method: Method,
+        room: &RoomName,
+        what: &str,
+        command: &Command,
+    ) -> Result<Reply, Error> {
+        let body = if method == Method::DELETE { Bytes::new() } else { encode_command_json(command) };
+        let (url, body) = self.send_any(method, &format!("/v1/rooms/{room}{what}"), &body).await?;
+        decode_reply_json(command.kind(), &body).map_err(|error| unreadable(&url, error))
     }
 }
 
 fn is_not_found(error: &Error) -> bool {
     match error {
-        Error::Server(error) => error.code == roomkeeper_protocol::ErrorCode::NotFound,
+        Error::Server(error) => error.code == ErrorCode::NotFound,
         Error::Refused { status, .. } => *status == StatusCode::NOT_FOUND.as_u16(),
         _ => false,
     }

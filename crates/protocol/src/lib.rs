@@ -18,7 +18,7 @@ pub use command::CommandKind;
 pub use message::*;
 pub use rest::{
     decode_commit_json, decode_create_json, decode_error_json, decode_hold_json, decode_publish_json,
-    decode_reply_json, decode_signal_json, encode_error_json, encode_redirect_json, encode_reply_json,
-    encode_room_json,
+    decode_reply_json, decode_signal_json, encode_command_json, encode_error_json, encode_redirect_json,
+    encode_reply_json, encode_room_json,
 };
 pub use validate::validate;

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 
 use crate::{
-    CommandKind, Commit, Create, Error, HoldRef, Limits, OwnerHint, Publish, Reply, RoomSummary, Signal,
-    codec,
+    Command, CommandKind, Commit, Create, Error, HoldRef, Limits, OwnerHint, Publish, Reply, RoomSummary,
+    Signal, codec,
 };
 
 /// Reads and checks the body of a publish. Message data are slices of the body, not copies.
@@ -48,6 +48,12 @@ pub fn decode_commit_json(body: &Bytes) -> Result<Commit, Error> {
 /// `bad_request` or `too_large`, as for the commands.
 pub fn decode_hold_json(body: &Bytes, limits: &Limits) -> Result<HoldRef, Error> {
     codec::decode_hold(body, limits)
+}
+
+/// The body of a request: the command's object. The room is the path's, so it is best left out of it.
+#[must_use]
+pub fn encode_command_json(command: &Command) -> Bytes {
+    codec::encode_command(command)
 }
 
 /// The `ok` object of a reply.

@@ -8,7 +8,7 @@ use common::id;
 use common::refusal::*;
 use roomkeeper_protocol::{
     Command, Create, Data, Placement, RoomOptions, decode_commit_json, decode_create_json, decode_hold_json,
-    decode_publish_json, decode_signal_json,
+    decode_publish_json, decode_signal_json, encode_command_json,
 };
 use roomkeeper_types::Offset;
 
@@ -131,6 +131,8 @@ fn rest_body_is_the_commands_object() {
 
     let commit = decode_commit_json(&body(r#"{"consumer": "c", "offset": 0}"#)).unwrap();
     assert_eq!((commit.consumer.as_str(), commit.offset), ("c", Offset(0)));
+    let again = encode_command_json(&Command::Commit(commit.clone()));
+    assert_eq!(decode_commit_json(&again), Ok(commit));
     let hold = decode_hold_json(&body(&format!(r#"{{"ids": ["{UUID}"]}}"#)), &limits()).unwrap();
     assert_eq!(hold.ids, [id(1)]);
     let signal = decode_signal_json(&body(r#"{"data": [ 1 ], "life": "7-12c-1"}"#), &limits()).unwrap();

@@ -15,7 +15,8 @@ use crate::{
 
 pub(crate) use json::{
     decode_commit, decode_create, decode_error, decode_hold, decode_publish, decode_reply, decode_signal,
-    encode_error, encode_hint, encode_reply_body, encode_summary, write_text as write_json_text,
+    encode_command, encode_error, encode_hint, encode_reply_body, encode_summary,
+    write_text as write_json_text,
 };
 
 /// How a socket's frames are written; fixed by the subprotocol agreed at its handshake.

@@ -16,6 +16,13 @@ pub(in crate::codec) fn encode_request(request: &Request) -> Bytes {
     out.into()
 }
 
+/// The command's object alone.
+pub(crate) fn encode_command(command: &Command) -> Bytes {
+    let mut out = Vec::with_capacity(request_len(command));
+    write_object(&mut out, |fields| command_fields(fields, command));
+    out.into()
+}
+
 fn request_len(command: &Command) -> usize {
     match command {
         Command::Publish(publish) => {

@@ -20,6 +20,7 @@ pub(super) use server_read::decode_request;
 pub(super) use server_write::{encode_messages, encode_push, encode_reply, encode_sync};
 
 pub(crate) use client_read::decode_error;
+pub(crate) use client_write::encode_command;
 pub(crate) use reply_read::decode_reply;
 pub(crate) use server_read::{decode_commit, decode_create, decode_hold, decode_publish, decode_signal};
 pub(crate) use server_write::{encode_error, encode_hint, encode_reply_body, encode_summary};
