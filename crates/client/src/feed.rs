@@ -37,7 +37,7 @@ impl Feed {
             consumer: self.options.consumer.clone(),
             credit,
             isolation: self.options.isolation,
-            presence: Some(self.options.presence),
+            presence: self.options.presence,
         }
     }
 
@@ -49,7 +49,7 @@ impl Feed {
         let first = self.resume.next().is_none();
         self.resume.joined(ok)?;
         self.flow.joined(ok, first);
-        if self.options.presence && ok.members.is_some() {
+        if self.options.presence == Some(true) && ok.members.is_some() {
             self.roster.get_or_insert_default().joined(ok.epoch, now);
         }
         Ok(())

@@ -17,8 +17,9 @@ pub struct SubscribeOptions {
     pub credit: Option<u64>,
     /// Whether open holds are told too.
     pub isolation: Isolation,
-    /// Whether to be a member of the room, and to be told who else is.
-    pub presence: bool,
+    /// Whether to count as a member of the room, and to be told who else does. `None`: to count, where the room
+    /// does count, without being told.
+    pub presence: Option<bool>,
 }
 
 impl SubscribeOptions {

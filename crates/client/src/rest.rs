@@ -103,7 +103,7 @@ impl Client {
         offset: Offset,
     ) -> Result<Offset, Error> {
         let commit = Command::Commit(Commit { room: RoomRef::default(), consumer, offset });
-        match self.command(Method::POST, room, "/commit", &commit).await? {
+        match self.command(Method::POST, room, "/cursors", &commit).await? {
             Reply::Commit(ok) => Ok(ok.committed),
             other => Err(wrong_reply("commit", &other)),
         }

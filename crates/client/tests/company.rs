@@ -20,7 +20,7 @@ async fn next(subscription: &mut Subscription) -> Event {
 }
 
 fn present() -> SubscribeOptions {
-    SubscribeOptions { presence: true, ..From::Latest.into() }
+    SubscribeOptions { presence: Some(true), ..From::Latest.into() }
 }
 
 fn named(user: &str, device: Option<&str>) -> impl FnOnce(&mut ClientConfig) {

@@ -117,7 +117,7 @@ async fn commit_moves_and_reads_a_cursor() {
     let cursor = node.client(|_| {}).commit(&room(), "mailer".parse().unwrap(), Offset(12)).await.unwrap();
     assert_eq!(cursor, Offset(12));
     let body = r#"{"consumer":"mailer","offset":12}"#;
-    assert_eq!(node.asked(), [("POST /v1/rooms/general/commit".to_owned(), body.to_owned())]);
+    assert_eq!(node.asked(), [("POST /v1/rooms/general/cursors".to_owned(), body.to_owned())]);
 }
 
 #[tokio::test]

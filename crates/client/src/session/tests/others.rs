@@ -3,7 +3,7 @@
 use super::*;
 
 fn present() -> SubscribeOptions {
-    SubscribeOptions { presence: true, ..From::Latest.into() }
+    SubscribeOptions { presence: Some(true), ..From::Latest.into() }
 }
 
 fn members(names: &[&str]) -> Vec<Member> {
