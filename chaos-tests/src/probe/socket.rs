@@ -204,7 +204,11 @@ impl Socket {
         }
     }
 
-    async fn frame(&mut self) -> Result<Value> {
+    /// The next frame that comes, reply or push, whichever it is.
+    ///
+    /// # Errors
+    /// None comes in time, or the socket ends.
+    pub async fn frame(&mut self) -> Result<Value> {
         match self.next().await? {
             Ok(Message::Text(text)) => Ok(serde_json::from_str(&text)?),
             Ok(other) => bail!("expected a text frame, got {other:?}"),
