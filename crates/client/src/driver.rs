@@ -38,7 +38,6 @@ pub(crate) fn spawn(
 ) -> Handle {
     let (handle, ops) = Handle::new(config.window);
     let hello = roomkeeper_protocol::Hello {
-        token: config.token.clone(),
         user: config.user.clone(),
         device: config.device.clone(),
         client: Some(concat!("roomkeeper-rust/", env!("CARGO_PKG_VERSION")).into()),

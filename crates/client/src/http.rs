@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use roomkeeper_protocol::decode_error_json;
@@ -21,15 +23,13 @@ impl Client {
     /// Asks one seed after the other, with pauses, until one has an answer. One that is silent is not waited
     /// for alone.
     pub(crate) async fn get_any(&self, path: &str, query: &[(&str, String)]) -> Result<(Url, Bytes), Error> {
-        self.until_answered(async |base, other| {
-            let ask = async |base: &Url| {
-                let url = at(base, path, query);
-                self.get(&url).await.map(|body| (url, body))
-            };
-            match other {
-                Some(other) => hedge(ask(base), ask(other)).await,
-                None => ask(base).await,
-            }
+        let ask = move |base: Url| {
+            let url = at(&base, path, query);
+            async move { self.get(&url).await.map(|body| (url, body)) }
+        };
+        self.until_answered(|base, other| match other {
+            Some(other) => hedge(ask(base), ask(other)).boxed(),
+            None => ask(base).boxed(),
         })
         .await
     }
@@ -41,11 +41,11 @@ impl Client {
         path: &str,
         body: &Bytes,
     ) -> Result<(Url, Bytes), Error> {
-        self.until_answered(async |base, _| {
-            let url = at(base, path, &[]);
+        self.until_answered(|base, _| {
+            let url = at(&base, path, &[]);
             let request = self.http.request(method.clone(), url.clone());
             let request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
-            self.answer(request, &url).await.map(|body| (url, body))
+            async move { self.answer(request, &url).await.map(|body| (url, body)) }.boxed()
         })
         .await
     }
@@ -56,9 +56,9 @@ impl Client {
     }
 
     /// Asks seeds, each with the one that comes after it, until the deadline.
-    async fn until_answered<T>(
-        &self,
-        ask: impl AsyncFn(&Url, Option<&Url>) -> Result<T, Error>,
+    async fn until_answered<'a, T>(
+        &'a self,
+        ask: impl Fn(Url, Option<Url>) -> BoxFuture<'a, Result<T, Error>>,
     ) -> Result<T, Error> {
         let deadline = self.config().deadline;
         let end = Instant::now() + deadline;
@@ -68,7 +68,8 @@ impl Client {
             let mut last = Error::NoUrl;
             for _ in 0..self.seeds.len() {
                 let Some(base) = targets.next() else { break };
-                match ask(&base, targets.peek(&base).as_ref()).await {
+                let other = targets.peek(&base);
+                match ask(base, other).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) if error.is_retryable() => last = error,
                     Err(error) => return Err(error),

@@ -129,7 +129,7 @@ impl<W> Session<W> {
     pub(crate) fn connected(&mut self, token: Option<String>) {
         self.connected = true;
         self.healthy = false;
-        self.hello.token = token;
+        self.hello.token = token.map(Into::into);
         let hello = Outgoing::own(Command::Hello(self.hello.clone()));
         let join = self.join();
         self.republished += self.calls.begin([hello].into_iter().chain(join));
@@ -137,7 +137,7 @@ impl<W> Session<W> {
 
     /// The connection goes on with another token.
     pub(crate) fn renew(&mut self, token: String) {
-        self.hello.token = Some(token);
+        self.hello.token = Some(token.into());
         if self.connected {
             self.calls.push(Outgoing::own(Command::Hello(self.hello.clone())));
         }

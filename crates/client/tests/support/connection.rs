@@ -219,7 +219,7 @@ impl Connection {
 
     fn hello(&mut self, hello: &Hello) -> Result<Reply, Error> {
         self.hello = hello.clone();
-        let expires = self.state.check_token(hello.token.as_deref())?;
+        let expires = self.state.check_token(hello.token.as_ref().map(|token| token.secret()))?;
         self.expires = expires;
         let since_epoch = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap().as_millis();
         Ok(Reply::Hello(HelloOk {
