@@ -145,7 +145,7 @@ fn tokens(story: &mut Story) -> Vec<Option<String>> {
     let mut tokens = Vec::new();
     while let Some(request) = story.session.transmit(story.now) {
         if let Command::Hello(hello) = &request.command {
-            tokens.push(hello.token.clone());
+            tokens.push(hello.token.as_ref().map(|token| token.secret().to_owned()));
         }
     }
     tokens
