@@ -71,6 +71,37 @@ pub struct Recorded {
     pub event: Event,
 }
 
+impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Election,
+        Self::StepDown,
+        Self::HandOver,
+        Self::Suspicion,
+        Self::Disk,
+        Self::Move,
+        Self::Quarantine,
+        Self::Repair,
+        Self::Membership,
+    ];
+
+    /// The kind's name, as it is serialized.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Election => "election",
+            Self::StepDown => "step_down",
+            Self::HandOver => "hand_over",
+            Self::Suspicion => "suspicion",
+            Self::Disk => "disk",
+            Self::Move => "move",
+            Self::Quarantine => "quarantine",
+            Self::Repair => "repair",
+            Self::Membership => "membership",
+        }
+    }
+}
+
 impl Event {
     /// An event of this kind with a reason and nothing else.
     pub(crate) fn new(kind: EventKind, reason: impl Into<String>) -> Self {
@@ -93,6 +124,8 @@ pub(crate) struct Events {
 #[derive(Default)]
 struct Ring {
     last: u64,
+    /// By kind, those that are not kept any more included.
+    counts: [u64; EventKind::ALL.len()],
     kept: VecDeque<Recorded>,
 }
 
@@ -115,12 +148,19 @@ impl Events {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut ring = self.ring.lock();
         ring.last += 1;
+        ring.counts[event.kind as usize] += 1;
         let number = ring.last;
         if ring.kept.len() == KEPT {
             ring.kept.pop_front();
         }
         let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
         ring.kept.push_back(Recorded { number, at_ms, event });
+    }
+
+    /// How many events of each kind there were.
+    pub(crate) fn counts(&self) -> Vec<(EventKind, u64)> {
+        let counts = self.ring.lock().counts;
+        EventKind::ALL.into_iter().map(|kind| (kind, counts[kind as usize])).collect()
     }
 
     /// Events after this number that are still kept, oldest first.
@@ -148,6 +188,16 @@ mod tests {
         assert_eq!((kept.len(), kept[0].number), (KEPT, 4));
         let newest: Vec<u64> = events.after(KEPT as u64 + 1).iter().map(|event| event.number).collect();
         assert_eq!(newest, [KEPT as u64 + 2, KEPT as u64 + 3]);
+        events.record(Event::new(EventKind::Election, "one more"));
+        let counted: Vec<_> = events.counts().into_iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [(EventKind::Election, 1), (EventKind::Membership, KEPT as u64 + 3)]);
+    }
+
+    #[test]
+    fn kind_is_named_as_it_is_serialized() {
+        for (index, kind) in EventKind::ALL.into_iter().enumerate() {
+            assert_eq!((kind as usize, serde_json::to_value(kind).unwrap()), (index, kind.name().into()));
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod config;
 mod error;
 
 // The handle, and what it shows.
+mod counts;
 mod events;
 mod forward;
 mod map;
@@ -45,6 +46,7 @@ mod tasks;
 mod versioned;
 
 pub use config::{Advertise, ConfigError, NodeConfig, Start, Tuning};
+pub use counts::Counts;
 pub use drain::Drained;
 pub use error::StartError;
 pub use events::{Event, EventKind, Recorded};
@@ -57,6 +59,6 @@ pub use node::Node;
 pub use observer::{Audience, Observer};
 pub use operate::{OperateError, Operation};
 pub use roomkeeper_consensus::Timing;
-pub use roomkeeper_storage::ReplicaStore;
+pub use roomkeeper_storage::{ReplicaStore, SyncTimes};
 pub use router::{Owner, Route};
 pub use shard::{Completion, LocalCopy, Ownership, SubmitError};

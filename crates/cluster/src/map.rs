@@ -124,7 +124,7 @@ impl Shared {
 }
 
 /// How far a replica is behind the leader whose status this is.
-fn lag(status: &Status, replica: ReplicaId) -> Option<u64> {
+pub(crate) fn lag(status: &Status, replica: ReplicaId) -> Option<u64> {
     if status.leader.is_some_and(|leader| leader.replica == replica) {
         return Some(0);
     }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use roomkeeper_cluster::{Node, Route};
+use roomkeeper_cluster::{EventKind, Node, Route};
 use roomkeeper_types::{Offset, RoomName};
 
 /// All copies of the rooms are at these offsets and have equal hashes.
@@ -42,6 +42,15 @@ async fn cluster_of_three_starts_with_the_preferred_owners() {
             None => Ok(()),
         })
         .await;
+    }
+    let counts: Vec<_> = nodes.iter().map(|node| node.counts()).collect();
+    assert_eq!(counts.iter().map(|counts| counts.shards_owned).sum::<usize>(), 8);
+    for counts in &counts {
+        assert_eq!((counts.shards_held, counts.shards_without_owner), (8, 0));
+        assert_eq!((counts.nodes, counts.nodes_alive), (3, 3));
+        assert!(counts.epoch_changes >= 8 && counts.syncs.count() > 0, "{counts:?}");
+        let elections = counts.events.iter().find(|(kind, _)| *kind == EventKind::Election);
+        assert!(elections.unwrap().1 >= counts.shards_owned as u64, "{counts:?}");
     }
     for shard in nodes[0].shards().iter() {
         let owner = owner(&nodes, shard).unwrap();

@@ -14,6 +14,7 @@ use crate::failure;
 use crate::host::Host;
 use crate::hub::Hub;
 use crate::identity::{Access, Caller};
+use crate::metrics::Metrics;
 use crate::relay::{HttpRelay, NodeLinks};
 
 /// Reads of rows that may block at once. Bounds threads and the memory of pages on their way; further ones
@@ -25,6 +26,7 @@ pub(crate) struct Edge {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: GatewayConfig,
+    pub(crate) metrics: Metrics,
     /// Who may do what.
     pub(crate) access: Arc<Access>,
     /// To other nodes.
@@ -43,7 +45,10 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new(host: Arc<dyn Host>, hub: Arc<Hub>, config: GatewayConfig, access: Access) -> Self {
         let access = Arc::new(access);
+        let metrics = Metrics::default();
+        metrics.connections_max.set(i64::try_from(config.max_connections).unwrap_or(i64::MAX));
         Self {
+            metrics,
             relay: HttpRelay::new(host.identity().node, access.clone()),
             links: NodeLinks::default(),
             host,

@@ -7,10 +7,10 @@
 //! - `local`: commands on rooms that this node owns.
 //! - `ws`: sockets; `http`: plain HTTP and handshakes.
 //! - `route`: what happens to a request for a room of another node; `relay`: the way through this one.
-//!
 //! - `identity`: who a client is, and what it may do.
+//! - `metrics`: what all of them count.
 //!
-//! Not here yet: presence, cursors, credit and holds, metrics, TLS.
+//! Not here yet: TLS.
 
 pub mod host;
 
@@ -23,6 +23,7 @@ mod http;
 mod hub;
 mod identity;
 mod local;
+mod metrics;
 mod relay;
 mod route;
 mod serve;

@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -25,6 +26,7 @@ use crate::host::Host;
 use crate::http;
 use crate::hub::Hub;
 use crate::identity::Access;
+use crate::metrics::ConnectionKind;
 
 /// Read buffer of a connection before it is a socket; also the longest head of a request.
 const HTTP_BUFFER: usize = 64 << 10;
@@ -48,6 +50,11 @@ impl Gateway {
     #[must_use]
     pub fn drain(&self) -> Drain {
         Drain::new(self.edge.clone())
+    }
+
+    /// Shows what the gateway counts in a registry, under `roomkeeper_gateway_…`.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.edge.metrics.register(&self.edge.hub.counts, registry);
     }
 
     /// `/healthz`, `/readyz` and `/v1/cluster` for the admin listener, where the binary adds its own paths.
@@ -155,6 +162,7 @@ fn hide_tokens(headers: &mut HeaderMap) {
 }
 
 async fn serve_connection(edge: Arc<Edge>, tcp: TcpStream, peer: Peer, router: Router) {
+    let _open = edge.metrics.open(ConnectionKind::Http);
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "a connection ended before it was served");
         return;

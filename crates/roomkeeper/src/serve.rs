@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides, default_file, load};
+use crate::metrics;
 use crate::stop::{Asked, leave};
 
 /// Why a node does not serve. Each kind has an exit code of its own, so that a supervisor can tell a mistake
@@ -195,8 +196,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), ServeError> {
 
     let stop = CancellationToken::new();
     let gateway = Gateway::new(node.clone(), hub, config.gateway.clone(), access);
-    let serving_admin =
-        gateway.serve_admin(admin, crate::admin::router(node.clone()), stop.clone().cancelled_owned());
+    let mut registry = metrics::registry(node.clone());
+    gateway.register_metrics(&mut registry);
+    let for_operators = crate::admin::router(node.clone()).merge(metrics::router(registry));
+    let serving_admin = gateway.serve_admin(admin, for_operators, stop.clone().cancelled_owned());
     let drain = gateway.drain();
     let serving = gateway.serve(client, stop.clone().cancelled_owned());
     let serving = async {

@@ -37,6 +37,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("ed25519-dalek", &["auth"]),
     // The binary adds the paths for operators.
     ("axum", &["gateway", "roomkeeper"]),
+    ("prometheus-client", &["gateway", "roomkeeper"]),
 ];
 
 /// What the pure crates must not have: a runtime, files, sockets, randomness.

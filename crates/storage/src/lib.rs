@@ -15,4 +15,4 @@ mod rocks;
 pub use checked_file::{read_checked, write_checked};
 pub use data::{DataOptions, DataStore, ReplicaStore, SnapshotFiles, View};
 pub use error::Error;
-pub use log::{Done, GroupLog, LogEngine, LogOptions, LogState};
+pub use log::{Done, GroupLog, LogEngine, LogOptions, LogState, SyncTimes};

@@ -16,6 +16,7 @@ mod marks;
 mod queue;
 mod recover;
 mod tail;
+mod times;
 mod writer;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::Error;
 
 pub use engine::LogEngine;
 pub use group::GroupLog;
+pub use times::SyncTimes;
 
 /// Called once, on the writer thread, when the write is on disk (fsynced) or has failed. Must not block: all
 /// groups wait for it.

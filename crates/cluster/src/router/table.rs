@@ -1,5 +1,7 @@
 //! The best known owner of every shard.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use roomkeeper_types::{Epoch, NodeId, ShardCount, ShardId};
 use tokio::sync::watch;
 
@@ -9,6 +11,8 @@ use crate::shard::Ownership;
 /// The best known owner of every shard. Each shard can be watched by itself.
 pub(crate) struct Table {
     cells: Vec<watch::Sender<Known>>,
+    /// Times that the epoch of a cell rose.
+    raised: AtomicU64,
 }
 
 /// What is known of one shard.
@@ -28,7 +32,7 @@ pub(crate) struct Known {
 
 impl Table {
     pub(crate) fn new(shards: ShardCount) -> Self {
-        Self { cells: shards.iter().map(|_| watch::Sender::default()).collect() }
+        Self { cells: shards.iter().map(|_| watch::Sender::default()).collect(), raised: AtomicU64::new(0) }
     }
 
     /// What is known of a shard, now.
@@ -116,6 +120,16 @@ impl Table {
         self.each().find(|(_, cell)| cell.borrow().owner.is_none()).map(|(shard, _)| shard)
     }
 
+    /// How many shards are without a known owner.
+    pub(crate) fn unknown(&self) -> usize {
+        self.cells.iter().filter(|cell| cell.borrow().owner.is_none()).count()
+    }
+
+    /// How often a higher epoch of a shard was heard of.
+    pub(crate) fn epoch_changes(&self) -> u64 {
+        self.raised.load(Ordering::Relaxed)
+    }
+
     /// Shards that this node holds.
     pub(crate) fn held(&self) -> Vec<Ownership> {
         self.cells.iter().filter_map(|cell| cell.borrow().held.clone()).collect()
@@ -137,7 +151,16 @@ impl Table {
     }
 
     fn change(&self, shard: ShardId, change: impl FnOnce(&mut Known) -> bool) -> bool {
-        self.cell(shard).is_some_and(|cell| cell.send_if_modified(change))
+        self.cell(shard).is_some_and(|cell| {
+            cell.send_if_modified(|known| {
+                let before = known.epoch;
+                let changed = change(known);
+                if known.epoch > before {
+                    self.raised.fetch_add(1, Ordering::Relaxed);
+                }
+                changed
+            })
+        })
     }
 }
 

@@ -27,6 +27,17 @@ fn owner_of_a_higher_epoch_replaces_the_known() {
 }
 
 #[test]
+fn epoch_changes_count_higher_epochs_only() {
+    let table = table();
+    table.learn(fact(2, OTHER));
+    table.leaderless(SHARD, Epoch(3));
+    // The owner of an epoch that is known already.
+    table.learn(fact(3, ME));
+    table.learn(fact(2, OTHER));
+    assert_eq!((table.epoch_changes(), table.unknown()), (2, 2));
+}
+
+#[test]
 fn owner_of_a_lower_epoch_is_no_news() {
     let table = table();
     table.learn(fact(5, ME));

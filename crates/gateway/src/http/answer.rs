@@ -34,9 +34,10 @@ impl IntoResponse for Failure {
     }
 }
 
-/// An error under a status of its own.
+/// An error under a status of its own. Its code is an extension of the response, for whoever counts.
 pub(crate) fn error_with(status: StatusCode, error: &Error) -> Response {
     let mut response = json_bytes(status, encode_error_json(error));
+    response.extensions_mut().insert(error.code);
     let said = match status {
         StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, RETRY_AFTER_SECONDS)),
         StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
@@ -90,7 +91,10 @@ pub(crate) fn redirect(hint: &OwnerHint, uri: &Uri, hops: u32, socket: bool) -> 
 
 /// `421`: relayed to this node, which does not own the room; with what it knows.
 pub(crate) fn misdirected(host: &dyn Host, route: &Route) -> Response {
-    json(StatusCode::MISDIRECTED_REQUEST, &Misdirected::new(host, route))
+    let misdirected = Misdirected::new(host, route);
+    let mut response = json(StatusCode::MISDIRECTED_REQUEST, &misdirected);
+    response.extensions_mut().insert(misdirected.error.code);
+    response
 }
 
 /// `426`: a socket's address asked for without a WebSocket handshake.

@@ -3,6 +3,7 @@
 mod answer;
 mod cluster;
 mod commands;
+mod count;
 mod messages;
 mod request;
 mod rooms;

@@ -16,6 +16,7 @@ use crate::edge::Edge;
 use crate::failure;
 use crate::host::{Owner, Route};
 use crate::local::LocalRoom;
+use crate::metrics::{RedirectKind, RelayKind};
 use crate::relay::{Answer, Forwarded, Misdirected, RelayError};
 use crate::route::{Ask, FAREWELL, OWNERSHIP_ENDS, Place, Way, owner_hint, place, relay_path, route_after};
 
@@ -78,6 +79,7 @@ impl Asking {
                     }
                 }
                 Place::There(owner, Way::Redirect | Way::Frame) => {
+                    edge.metrics.redirected(RedirectKind::Http);
                     let hint = owner_hint(&edge, &self.room, &Route::Elsewhere(owner));
                     return Err(redirect(&hint, &self.parts.uri, self.ask.hops, false));
                 }
@@ -129,6 +131,7 @@ enum Asked {
 }
 
 async fn ask_owner(edge: &Edge, room: &RoomName, owner: &Owner, forwarded: &Forwarded) -> Asked {
+    edge.metrics.relayed(RelayKind::Http);
     let host = edge.host.as_ref();
     let overtaken = async {
         route_after(host, host.shard_of(room), owner.epoch).await;

@@ -22,6 +22,7 @@ use crate::edge::Edge;
 use crate::host::Route;
 use crate::identity::{Caller, Credentials, Who, forbidden};
 use crate::local::LocalRoom;
+use crate::metrics::{ConnectionKind, RedirectKind, RelayKind};
 use crate::relay::{DialError, Dialled, Errand, Misdirected, Relayed, dial, pipe, refusal_body};
 use crate::route::{Ask, Place, Way, owner_hint, place, relay_path};
 use crate::serve::Peer;
@@ -94,7 +95,10 @@ pub(crate) async fn room(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
                 let authorization = accepting.authorization();
                 let errand = Errand { path: &path, codec, behalf: Behalf::Client, authorization };
                 match dial(&edge, &owner, errand).await {
-                    Ok(socket) => return Ok(accepting.relay(Relayed { room, owner, codec }, socket)),
+                    Ok(socket) => {
+                        edge.metrics.relayed(RelayKind::Room);
+                        return Ok(accepting.relay(Relayed { room, owner, codec }, socket));
+                    }
                     Err(DialError::Refused(refusal))
                         if refusal.status() != StatusCode::MISDIRECTED_REQUEST =>
                     {
@@ -110,8 +114,14 @@ pub(crate) async fn room(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
             Place::There(owner, way) => {
                 let hint = owner_hint(&edge, &room, &Route::Elsewhere(owner));
                 return Ok(match way {
-                    Way::Frame => accepting.serve(who, Purpose::Redirect(hint)),
-                    _ => redirect(&hint, &accepting.parts.uri, ask.hops, true),
+                    Way::Frame => {
+                        edge.metrics.redirected(RedirectKind::Frame);
+                        accepting.serve(who, Purpose::Redirect(hint))
+                    }
+                    _ => {
+                        edge.metrics.redirected(RedirectKind::Http);
+                        redirect(&hint, &accepting.parts.uri, ask.hops, true)
+                    }
                 });
             }
         }
@@ -189,17 +199,28 @@ impl Accepting {
             relayed: ask.relayed,
             who,
         };
+        let kind = match purpose {
+            _ if ask.relayed => ConnectionKind::Relay,
+            Purpose::Session => ConnectionKind::Session,
+            Purpose::Room(_) | Purpose::Redirect(_) | Purpose::Refusal(..) => ConnectionKind::Room,
+        };
         let serving = edge.clone();
         accept(&edge, handshake, &parts, async move |socket| {
+            let open = serving.metrics.open(kind);
             let (conn, queue) = Conn::new(serving, setup);
             serve(socket, conn, queue, purpose).await;
+            drop(open);
         })
     }
 
     fn relay(self, relayed: Relayed, owner: Dialled) -> Response {
         let Self { edge, handshake, parts, .. } = self;
         let relaying = edge.clone();
-        accept(&edge, handshake, &parts, async move |socket| pipe(&relaying, relayed, socket, owner).await)
+        accept(&edge, handshake, &parts, async move |socket| {
+            let open = relaying.metrics.open(ConnectionKind::Proxied);
+            pipe(&relaying, relayed, socket, owner).await;
+            drop(open);
+        })
     }
 }
 

@@ -36,6 +36,7 @@ use tokio::sync::Notify;
 
 use self::audience::Audiences;
 use crate::clock;
+use crate::metrics::FanOut;
 pub(crate) use company::{Counting, Membership};
 pub(crate) use event::{Event, EventNumber, Found};
 pub(crate) use feed::{EventKind, Feed, Step};
@@ -63,6 +64,7 @@ pub struct Hub {
     dirty: Mutex<Vec<Arc<Feed>>>,
     dirtied: Notify,
     audiences: Audiences,
+    pub(crate) counts: FanOut,
     subscribers: AtomicU64,
     /// Feeds whose members have changed; each at most once.
     stirred: Mutex<Vec<Arc<Feed>>>,
@@ -75,6 +77,11 @@ impl Hub {
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
+    }
+
+    /// One whose feeds and subscribers count with those of others.
+    pub(crate) fn counting_with(others: &Self) -> Arc<Self> {
+        Arc::new(Self { counts: others.counts.clone(), ..Self::default() })
     }
 
     /// Wakes subscribers until it is dropped. One task for all feeds: from within the runtime a wake costs a
@@ -104,11 +111,13 @@ impl Hub {
         let id = self.subscribers.fetch_add(1, Ordering::Relaxed);
         let mut feeds = self.stripe(life).lock();
         let feed = feeds.entry(life).or_insert_with(|| {
+            self.counts.feeds.inc();
             let listeners = self.audiences.of(life.shard);
             Arc::new(Feed::new(room.clone(), life, listeners))
         });
         let feed = feed.clone();
         feed.register(id, waiter);
+        self.counts.subscriptions.inc();
         drop(feeds);
         Subscriber { hub: self.clone(), feed, id }
     }
@@ -116,8 +125,9 @@ impl Hub {
     fn unsubscribe(&self, feed: &Feed, id: u64) {
         // Under the lock that subscribing takes, so that nobody joins a feed that is being removed.
         let mut feeds = self.stripe(feed.life).lock();
-        if feed.unregister(id) {
-            feeds.remove(&feed.life);
+        self.counts.subscriptions.dec();
+        if feed.unregister(id) && feeds.remove(&feed.life).is_some() {
+            self.counts.feeds.dec();
         }
     }
 

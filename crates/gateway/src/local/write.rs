@@ -10,6 +10,7 @@ use roomkeeper_types::{LifeId, RoomName, UserId};
 use tokio::sync::oneshot;
 
 use super::LocalRoom;
+use crate::edge::Edge;
 use crate::failure;
 use crate::host::SubmitError;
 
@@ -56,7 +57,7 @@ impl LocalRoom {
         let count = publish.messages.len();
         let (user, create) = (identity.user().clone(), self.may_be_created_by(identity));
         let command = publish_command(&self.name, life, user, publish, create);
-        published(self.submit_within(command, timeout).await, count)
+        published(&self.edge, self.submit_within(command, timeout).await, count)
     }
 
     /// The room, for somebody who joins it: created if it is not there and may be. Never when the joiner
@@ -136,22 +137,28 @@ pub(crate) fn publish_command(
     }
 }
 
-/// The reply to a publish of so many messages of that outcome.
-pub(crate) fn published(outcome: Result<Outcome, Error>, messages: usize) -> Result<PublishOk, Error> {
-    match outcome? {
+/// The reply to a publish of so many messages of that outcome, which is counted.
+pub(crate) fn published(
+    edge: &Edge,
+    outcome: Result<Outcome, Error>,
+    messages: usize,
+) -> Result<PublishOk, Error> {
+    let ok = match outcome? {
         Outcome::Published { epoch, offsets, duplicates, .. } => {
-            Ok(PublishOk { epoch, offsets, duplicates, held: false, expires: None })
+            PublishOk { epoch, offsets, duplicates, held: false, expires: None }
         }
-        Outcome::Held { epoch, expires, duplicate, .. } => Ok(PublishOk {
+        Outcome::Held { epoch, expires, duplicate, .. } => PublishOk {
             epoch,
             offsets: Vec::new(),
             duplicates: vec![duplicate; messages],
             held: true,
             expires: Some(expires),
-        }),
-        Outcome::Refused(refusal) => Err(failure::refused(&refusal)),
-        other => Err(unexpected(&other)),
-    }
+        },
+        Outcome::Refused(refusal) => return Err(failure::refused(&refusal)),
+        other => return Err(unexpected(&other)),
+    };
+    edge.metrics.published(&ok);
+    Ok(ok)
 }
 
 /// The outcome of another command.

@@ -19,6 +19,7 @@ use super::wire::{Done, Listener, Wire};
 use crate::host::Owner;
 use crate::hub::to_message;
 use crate::identity::Way;
+use crate::metrics::RelayKind;
 use crate::ws::{Conn, Outgoing};
 
 /// Pushes of the owner that wait to be written to the client. When so many do, the owner's socket is not read.
@@ -84,6 +85,7 @@ impl Upstream {
         let user = Some(identity.user().clone());
         let hello = Hello { user, device: conn.device(), ..Hello::default() };
         let wire = Wire::open(&conn.edge, owner, behalf, hello, places.clone()).await?;
+        conn.edge.metrics.relayed(RelayKind::Session);
         let (conn, vouched) = (conn.clone(), AtomicU64::new(changes));
         Ok(Arc::new(Self { conn, node: owner.node, wire, places, vouched }))
     }

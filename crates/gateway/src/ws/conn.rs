@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use roomkeeper_auth::Identity;
 use roomkeeper_protocol::{
-    CloseCode, Codec, Command, CommandId, Error, ErrorCode, Hello, HelloOk, Push, Reply, Seen,
+    CloseCode, Codec, Command, CommandId, CommandKind, Error, ErrorCode, Hello, HelloOk, Push, Reply, Seen,
 };
 use roomkeeper_types::{ConsumerId, RoomName, UserId};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -20,6 +20,7 @@ use super::subscription::Subscription;
 use crate::edge::Edge;
 use crate::hub::Ready;
 use crate::identity::{self, HelloError, Who};
+use crate::metrics::{Asked, Outcome};
 
 /// Units of work that one socket may have under way; see [`Conn::admit`].
 const UNITS_MAX: u32 = 1024;
@@ -250,6 +251,7 @@ impl Conn {
 
     /// A last reply, to what is no command: a close frame follows.
     pub(crate) fn refuse(&self, error: Error) {
+        self.edge.metrics.answers.count(Asked::Unreadable, Outcome::Refused(error.code));
         self.send(Outgoing::Reply(0, Box::new(Err(error)), None));
     }
 
@@ -276,6 +278,9 @@ pub(crate) fn units(frame_bytes: usize, reads: bool) -> u32 {
 /// happens to a command its client hears of it.
 pub(crate) struct Ticket {
     id: CommandId,
+    /// Which command; `None`: the frame was none.
+    kind: Option<CommandKind>,
+    taken: Instant,
     conn: Arc<Conn>,
     permit: Option<OwnedSemaphorePermit>,
     answered: bool,
@@ -284,8 +289,13 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    pub(crate) fn new(id: CommandId, conn: Arc<Conn>, permit: Option<OwnedSemaphorePermit>) -> Self {
-        Self { id, conn, permit, answered: false, commits: None }
+    pub(crate) fn new(
+        id: CommandId,
+        kind: Option<CommandKind>,
+        conn: Arc<Conn>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { id, kind, taken: Instant::now(), conn, permit, answered: false, commits: None }
     }
 
     /// The command moves a cursor, by which the client's credit goes.
@@ -299,6 +309,13 @@ impl Ticket {
 
     fn send(&mut self, result: Result<Reply, Error>) {
         self.answered = true;
+        let metrics = &self.conn.edge.metrics;
+        let asked = self.kind.map_or(Asked::Unreadable, Asked::Command);
+        let outcome = result.as_ref().err().map_or(Outcome::Ok, |error| Outcome::Refused(error.code));
+        metrics.answers.count(asked, outcome);
+        if self.kind == Some(CommandKind::Publish) {
+            metrics.publish_duration.observe(self.taken.elapsed());
+        }
         if self.id == 0 && result.is_ok() {
             // A heartbeat in its short form, which wants no reply.
             return;

@@ -43,10 +43,13 @@ where
         loop {
             if let Some((_, units)) = &self.parked {
                 let permit = self.conn.admit(*units).await;
-                let ticket = |id| Ticket::new(id, self.conn.clone(), permit);
+                let ticket = |id, kind| Ticket::new(id, kind, self.conn.clone(), permit);
                 match self.parked.take() {
-                    Some((Ok(Request { id, command }), _)) => return Input::Command(command, ticket(id)),
-                    Some((Err(refused), _)) => ticket(refused.id).answer(Err(refused.error)),
+                    Some((Ok(Request { id, command }), _)) => {
+                        let ticket = ticket(id, Some(command.kind()));
+                        return Input::Command(command, ticket);
+                    }
+                    Some((Err(refused), _)) => ticket(refused.id, None).answer(Err(refused.error)),
                     None => {}
                 }
             }
@@ -64,6 +67,7 @@ where
     }
 
     fn read(&mut self, frame: &Frame) {
+        self.conn.edge.metrics.bytes_received.inc_by(frame.bytes().len() as u64);
         let request = self.conn.codec.decode_request(frame, &self.conn.edge.config.limits);
         let command = request.as_ref().ok().map(|request| &request.command);
         let reads = matches!(command, Some(Command::History(_) | Command::Rooms(_)));

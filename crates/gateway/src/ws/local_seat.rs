@@ -95,9 +95,10 @@ impl LocalSeat {
     ) {
         let (create, count) = (self.room.may_be_created_by(&conn.identity()), publish.messages.len());
         let command = publish_command(&self.room.name, life, conn.user(), publish, create);
+        let edge = self.room.edge.clone();
         let done = Box::new(move |outcome: Result<_, _>| {
             let outcome = outcome.map_err(|error| failure::unsubmitted(&error));
-            answer.give(published(outcome, count).map(Reply::Publish));
+            answer.give(published(&edge, outcome, count).map(Reply::Publish));
         });
         self.room.owned.submit(command, done).await;
     }

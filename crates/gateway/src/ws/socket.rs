@@ -17,8 +17,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use super::conn::{Conn, Outgoing};
 use super::desk::{ReadEnd, serve_room, serve_session};
 use super::inbox::Inbox;
-use super::writer::Writer;
+use super::writer::{WriteError, Writer};
 use crate::local::LocalRoom;
+use crate::metrics::Closed;
 
 /// A client's socket.
 pub(crate) type Socket = WebSocketStream<TcpStream>;
@@ -90,7 +91,8 @@ pub(crate) async fn serve(
             ReadEnd::Closing => tokio::time::timeout(CLOSE_WRITE, &mut writing).await.ok(),
         },
     };
-    let Some((sink, ended)) = written else { return };
+    let metrics = &conn.edge.metrics;
+    let Some((sink, ended)) = written else { return metrics.closed(Closed::Gone) };
     match ended {
         Ok(()) => {
             let mut stream = inbox.into_stream();
@@ -101,7 +103,14 @@ pub(crate) async fn serve(
                 drop(tokio::time::timeout_at(deadline, linger(socket.into_inner())).await);
             }
         }
-        Err(error) => tracing::debug!(%error, "a socket ended"),
+        Err(error) => {
+            metrics.closed(match error {
+                WriteError::Socket(_) => Closed::Gone,
+                WriteError::Stalled => Closed::Stalled,
+                WriteError::Silent => Closed::Silent,
+            });
+            tracing::debug!(%error, "a socket ended");
+        }
     }
 }
 

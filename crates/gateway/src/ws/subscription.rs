@@ -146,7 +146,7 @@ impl Subscription {
         match step {
             None | Some(Step::Wait) => Ok(Turn::Wait),
             Some(Step::Ended) => Ok(Turn::Ended),
-            Some(Step::Frame(frame)) => Ok(Turn::Message(self.take(&frame, codec))),
+            Some(Step::Frame(frame)) => Ok(Turn::Message(self.take(edge, &frame, codec))),
             Some(Step::Log(kept_to)) => self.page(edge, codec, kept_to).await,
         }
     }
@@ -157,7 +157,10 @@ impl Subscription {
         let to = self.until(kept_to);
         let ask = PageAsk { life: self.subscriber.life(), from: wanted, to };
         match self.source.page(edge, ask, &self.waiter).await.map_err(LogGap::Unreadable)? {
-            Page::Here(frame) if frame.first() == wanted => Ok(Turn::Message(self.take(&frame, codec))),
+            Page::Here(frame) if frame.first() == wanted => {
+                edge.metrics.log_pages.inc();
+                Ok(Turn::Message(self.take(edge, &frame, codec)))
+            }
             Page::Here(frame) => Err(LogGap::Trimmed { wanted, found: frame.first() }),
             Page::NotYet => Ok(Turn::Wait),
             Page::Gone => Ok(Turn::Ended),
@@ -222,10 +225,11 @@ impl Subscription {
     }
 
     /// What of the frame is for this client. The position is in it, and moves on behind it.
-    fn take(&mut self, frame: &FeedFrame, codec: Codec) -> Message {
+    fn take(&mut self, edge: &Edge, frame: &FeedFrame, codec: Codec) -> Message {
         let (from, last) = (self.position, frame.last());
         let to = self.until(last);
         self.position = to.next();
+        edge.metrics.messages_delivered.inc_by(to.next().get() - from.get());
         let room = self.subscriber.room();
         if from == frame.first() && to == last {
             frame.message(codec, room)

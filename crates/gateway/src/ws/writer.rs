@@ -51,6 +51,8 @@ pub(crate) struct Writer<S> {
     /// Those of an ownership that does not stand now.
     suspended: Vec<SubscriptionId>,
     unflushed: usize,
+    /// The close frame is on its way.
+    closing: Option<CloseCode>,
 }
 
 /// Whether there is more to write.
@@ -75,6 +77,7 @@ where
             woken: Vec::new(),
             suspended: Vec::new(),
             unflushed: 0,
+            closing: None,
         }
     }
 
@@ -108,7 +111,11 @@ where
                 None => Progress::More,
             };
             if progress == Progress::Closed || self.drain().await? == Progress::Closed {
-                return self.flush().await;
+                self.flush().await?;
+                if let Some(code) = self.closing {
+                    conn.edge.metrics.closed(code);
+                }
+                return Ok(());
             }
             self.flush().await?;
         }
@@ -165,6 +172,7 @@ where
                 self.with_subscription(&room, |it| it.beat(*seen, resumed));
             }
             Outgoing::Close(code, reason) => {
+                self.closing = Some(code);
                 self.feed(close_message(code, reason)).await?;
                 return Ok(Progress::Closed);
             }
@@ -256,7 +264,8 @@ where
     }
 
     async fn flush(&mut self) -> Result<(), WriteError> {
-        self.unflushed = 0;
+        let sent = std::mem::take(&mut self.unflushed);
+        self.conn.edge.metrics.bytes_sent.inc_by(sent as u64);
         match poll_fn(|cx| self.sink.poll_flush_unpin(cx)).now_or_never() {
             Some(flushed) => Ok(flushed?),
             None => self.blocked(|sink, cx| sink.poll_flush_unpin(cx)).await,

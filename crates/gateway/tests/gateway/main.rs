@@ -8,6 +8,7 @@ mod common;
 mod drain;
 mod handover;
 mod limits;
+mod metrics;
 mod moved;
 mod relay;
 mod rest;

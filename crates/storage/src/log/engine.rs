@@ -19,7 +19,7 @@ use super::marks::Marks;
 use super::queue::{Ack, Job, Op, Queue, queue};
 use super::tail::Recovered;
 use super::writer::{Counters, Writer};
-use super::{GroupLog, LogOptions, recover};
+use super::{GroupLog, LogOptions, SyncTimes, recover};
 use crate::Error;
 
 const DB_FOLDER: &str = "db";
@@ -174,7 +174,13 @@ impl LogEngine {
 
     /// Synced writes since the start. Each carries all the appends, votes and marks that were waiting.
     pub fn synced_writes(&self) -> u64 {
-        self.engine.counters.synced_writes.load(Ordering::Relaxed)
+        self.sync_times().count()
+    }
+
+    /// How long each of them took, the write included.
+    #[must_use]
+    pub fn sync_times(&self) -> SyncTimes {
+        self.engine.counters.syncs.read()
     }
 
     /// How long the write or sync that the writer thread is in has taken so far; zero while it is in none. A disk

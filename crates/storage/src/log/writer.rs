@@ -1,7 +1,6 @@
 //! The writer thread: takes all that waits, writes it at once, syncs once, tells everyone in order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use super::disk::Disk;
 use super::group::CacheShare;
 use super::marks::Marks;
 use super::queue::{Gate, Job, Message, Op};
+use super::times;
 use crate::Error;
 
 /// Between two attempts of a write that finds the disk full.
@@ -20,7 +20,7 @@ const SPACE_PAUSE: Duration = Duration::from_millis(50);
 /// What others see of the writer.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub synced_writes: AtomicU64,
+    pub syncs: times::Counted,
     /// Since when it has been in the write that it is in.
     busy_since: Mutex<Option<Instant>>,
 }
@@ -99,6 +99,7 @@ impl<D: Disk> Writer<D> {
             return Ok(());
         }
         let sync = run.iter().any(|job| job.op.needs_sync());
+        let begun = Instant::now();
         let _watched = self.counters.busy();
         if sabotage::is(Bug::AckBeforeWrite) {
             std::thread::sleep(Duration::from_millis(50));
@@ -107,7 +108,7 @@ impl<D: Disk> Writer<D> {
         self.write_when_there_is_space(run, sync)?;
         if sync {
             self.marks.after(run)?;
-            self.counters.synced_writes.fetch_add(1, Ordering::Relaxed);
+            self.counters.syncs.add(begun.elapsed());
         }
         for job in run.iter() {
             if matches!(job.op, Op::Append { .. }) {

@@ -59,7 +59,7 @@ enum Next {
 impl Link {
     /// Opens a link. It is there at once; if the owner cannot be reached, it ends.
     pub(super) fn open(edge: &Arc<Edge>, owner: Owner) -> Arc<Self> {
-        let hub = Hub::new();
+        let hub = Hub::counting_with(&edge.hub);
         let state = State { rooms: Rooms::new(hub.clone()), pages: Pages::default(), is_over: false };
         let link = Arc::new(Self {
             host: edge.host.clone(),

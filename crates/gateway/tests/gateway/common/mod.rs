@@ -3,10 +3,12 @@
 mod cluster;
 mod gate;
 mod rest;
+mod scrape;
 mod ws;
 
 use std::sync::Arc;
 
+use prometheus_client::registry::Registry;
 use roomkeeper_gateway::{Access, Drain, Gateway, GatewayConfig, Hub};
 use roomkeeper_types::NodeId;
 use tokio::net::TcpListener;
@@ -16,6 +18,7 @@ use tokio::task::JoinHandle;
 pub(crate) use cluster::{Cluster, FakeNode, Log};
 pub(crate) use gate::Gate;
 pub(crate) use rest::Rest;
+pub(crate) use scrape::Scrape;
 pub(crate) use ws::Client;
 
 /// A node that serves.
@@ -24,6 +27,7 @@ pub(crate) struct Served {
     /// `http://127.0.0.1:port`.
     pub(crate) url: String,
     pub(crate) drain: Drain,
+    registry: Registry,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -42,9 +46,11 @@ impl Served {
         let (stop, stopped) = oneshot::channel();
         let gateway = Gateway::new(node.clone(), hub, config, access);
         let drain = gateway.drain();
+        let mut registry = Registry::default();
+        gateway.register_metrics(&mut registry);
         let shutdown = async { stopped.await.unwrap_or_default() };
         let task = tokio::spawn(gateway.serve(listener, shutdown));
-        Self { node, url, drain, stop: Some(stop), task }
+        Self { node, url, drain, registry, stop: Some(stop), task }
     }
 
     pub(crate) fn id(&self) -> NodeId {
@@ -53,6 +59,11 @@ impl Served {
 
     pub(crate) fn rest(&self) -> Rest {
         Rest::new(&self.url)
+    }
+
+    /// What its metrics are now.
+    pub(crate) fn scrape(&self) -> Scrape {
+        Scrape::of(&self.registry)
     }
 
     /// A socket at this path.
