@@ -137,6 +137,20 @@ impl VerifyingKey {
         Ok(Self { algorithm, key })
     }
 
+    /// Reads a key of an algorithm that it tells by what it is. For people who look at a token; a node is told.
+    ///
+    /// # Errors
+    /// As [`VerifyingKey::read`].
+    pub fn guess(text: &str) -> Result<Self, KeyError> {
+        if !text.contains("-----BEGIN ") {
+            return Self::read(Algorithm::Hs256, text);
+        }
+        match Self::read(Algorithm::EdDsa, text) {
+            Err(KeyError::NotPublic(_)) => Self::read(Algorithm::Rs256, text),
+            read => read,
+        }
+    }
+
     /// The one algorithm that it is for.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {

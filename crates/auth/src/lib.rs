@@ -7,6 +7,7 @@
 //! - [`Claims`]: what a token says.
 //! - [`KeyId`], [`VerifyingKey`], [`SigningKey`]: keys, each for one algorithm.
 //! - [`Verifier`]: from a token to an identity.
+//! - [`Peek`]: what a token says, for people.
 //! - [`Vouching`]: from node to node, in the name of a client.
 //!
 //! Pure: no clock, no files, no randomness. The time is given with each call, and so is the seed of a new key.
@@ -19,6 +20,7 @@ mod identity;
 mod key;
 mod key_id;
 mod pattern;
+mod peek;
 mod scope;
 mod verifier;
 mod vouch;
@@ -29,6 +31,7 @@ pub use identity::Identity;
 pub use key::{Algorithm, KeyError, KeyPair, SigningKey, VerifyingKey};
 pub use key_id::{KeyId, KeyIdError};
 pub use pattern::{PatternError, RoomPattern};
+pub use peek::Peek;
 pub use scope::Scope;
 pub use verifier::{Invalid, Unverified, Verifier, VerifierError};
 pub use vouch::{Behalf, UnknownVoucher, Vouching};

@@ -271,6 +271,16 @@ fn key_that_is_none_for_the_algorithm_is_refused() {
 }
 
 #[test]
+fn key_tells_its_algorithm_by_what_it_is() {
+    let algorithm = |text| VerifyingKey::guess(text).map(|key| key.algorithm());
+    assert_eq!(algorithm(ED_PUBLIC), Ok(Algorithm::EdDsa));
+    assert_eq!(algorithm(RSA_PUBLIC), Ok(Algorithm::Rs256));
+    assert_eq!(algorithm(SECRET), Ok(Algorithm::Hs256));
+    assert_eq!(algorithm(ED), Err(KeyError::Private));
+    assert_eq!(algorithm(SHORT_RSA_PUBLIC), Err(KeyError::ShortRsa(1_024)));
+}
+
+#[test]
 fn key_of_a_seed_is_what_openssl_would_write() {
     let pair = KeyPair::of_seed(&[1; 32]).unwrap();
     assert_eq!(pair, KeyPair::of_seed(&[1; 32]).unwrap());

@@ -14,6 +14,7 @@ mod room;
 mod serve;
 mod status;
 mod stop;
+mod token;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Command {
     Node(node::NodeArgs),
     /// List, show, create, delete, read and write rooms
     Room(room::RoomArgs),
+    /// Make keys and tokens, and look at them
+    Token(token::TokenArgs),
     /// Play chat logs as live rooms, then prove that the rooms are the logs
     Replay(replay::ReplayArgs),
     /// Measure what a cluster does
@@ -72,6 +75,7 @@ async fn run() -> ExitCode {
         Command::Events(args) => events::run(args).await,
         Command::Node(args) => node::run(args).await,
         Command::Room(args) => room::run(args).await.map(|()| FINE),
+        Command::Token(args) => token::run(args),
         Command::Replay(args) => replay::run(args).await,
         Command::Bench(args) => bench::run(args).await.map(|()| FINE),
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use roomkeeper_client::protocol::Codec;
-use roomkeeper_client::types::UserId;
+use roomkeeper_client::types::{Token, UserId};
 use roomkeeper_client::{Client, ClientConfig, ClusterMap, Error};
 
 /// How long a command tries before it says that the cluster is not there.
@@ -26,6 +26,10 @@ pub(crate) struct ConnectArgs {
         value_name = "URL,…"
     )]
     pub(crate) urls: Vec<String>,
+    /// What you prove yourself with, where the cluster asks for it; better in the environment, as a process list shows
+    /// command lines
+    #[arg(long, env = "ROOMKEEPER_TOKEN", hide_env_values = true, global = true)]
+    pub(crate) token: Option<Token>,
 }
 
 /// The subprotocol to speak.
@@ -49,7 +53,8 @@ impl From<CodecArg> for Codec {
 impl ConnectArgs {
     /// The settings of a client that starts from these URLs.
     pub(crate) fn config(&self) -> ClientConfig {
-        ClientConfig::new(self.urls.iter().map(|url| url.trim_end_matches('/')))
+        let urls = self.urls.iter().map(|url| url.trim_end_matches('/'));
+        ClientConfig { token: self.token.clone(), ..ClientConfig::new(urls) }
     }
 
     /// A client, after a look at whether anyone is there.

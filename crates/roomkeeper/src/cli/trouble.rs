@@ -51,6 +51,11 @@ fn next_step(error: &Error) -> Option<&'static str> {
             Some("Is this a Roomkeeper node's client port (7700 by default)?")
         }
         Error::Server(error) => match error.code {
+            ErrorCode::Unauthorized => Some(
+                "Give a token with ROOMKEEPER_TOKEN or --token; `roomkeeper token create` makes one, `roomkeeper token inspect` \
+                 tells whether it is still valid.",
+            ),
+            ErrorCode::Forbidden => Some("`roomkeeper token inspect` tells what your token allows."),
             ErrorCode::NotFound => Some("`roomkeeper room list` lists the rooms there are."),
             ErrorCode::Unavailable | ErrorCode::Timeout => {
                 Some("`roomkeeper status` tells which nodes and shards are missing.")

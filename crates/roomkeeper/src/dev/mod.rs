@@ -63,7 +63,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
                 if let Err(error) = result {
                     break Err(error);
                 }
-                screen::show(&plans, &children, args.restart_after);
+                let open = asks_for_no_token(&http, &plans).await;
+                screen::show(&plans, &children, open, args.restart_after);
             }
             Some(event) = events.recv() => match event {
                 Event::Died { node, status, ended_by_us: false } => {
@@ -96,6 +97,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
         child.stop().await;
     }
     outcome
+}
+
+/// Whether a stranger is answered: the nodes take their settings from the environment.
+async fn asks_for_no_token(http: &reqwest::Client, plans: &[Plan]) -> bool {
+    let Some(url) = plans.first().map(|plan| format!("{}/v1/cluster", plan.url())) else { return false };
+    let answer = http.get(url).timeout(Duration::from_secs(1)).send().await;
+    answer.is_ok_and(|answer| answer.status().is_success())
 }
 
 async fn wait_ready(http: &reqwest::Client, plans: &[Plan]) -> Result<()> {

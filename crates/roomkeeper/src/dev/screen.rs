@@ -8,7 +8,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use super::child::{Child, Plan};
 
 /// The nodes, and what to try.
-pub(super) fn show(plans: &[Plan], children: &[Child], restart_after: Option<Duration>) {
+pub(super) fn show(plans: &[Plan], children: &[Child], open: bool, restart_after: Option<Duration>) {
     let mut table = Table::new();
     table.load_preset(UTF8_BORDERS_ONLY).set_header(["node", "clients", "peers", "operators", "pid"]);
     for (plan, child) in plans.iter().zip(children) {
@@ -32,6 +32,12 @@ pub(super) fn show(plans: &[Plan], children: &[Child], restart_after: Option<Dur
          \x20 roomkeeper room tail hello --url {url}\n\
          \x20 kill -9 {victim}        (a node dies; its rooms go on elsewhere)\n"
     );
+    if open {
+        println!(
+            "WARNING: for development. Nobody is asked for a token: whoever reaches these ports on this machine may read and\n\
+             write every room, under any name. `roomkeeper token key` begins with tokens.\n"
+        );
+    }
     match restart_after {
         Some(pause) => println!("A node that dies is started again after {pause:?}. Ctrl-C stops all nodes."),
         None => println!("Ctrl-C stops all nodes."),

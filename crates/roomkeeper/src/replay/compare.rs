@@ -109,7 +109,7 @@ impl<'a> Comparer<'a> {
         if wire::line(&item.data).as_deref() != Some(line) {
             differences.changed += 1;
             differences.note(|| format!("{offset} has other bytes than line {shown}"));
-        } else if self.log.nick(number) != Some(&item.from) {
+        } else if self.log.sender(number) != Some(&item.from) {
             differences.changed += 1;
             differences.note(|| format!("{offset} is from {}, unlike line {shown}", item.from));
         }

@@ -23,6 +23,8 @@ pub(crate) struct LogFile {
     lines: Vec<Line>,
     /// Speakers, in the order they first speak.
     pub(crate) nicks: Vec<UserId>,
+    /// Who sends all lines, whoever says them: the user of the token that they are sent with.
+    sender: Option<UserId>,
 }
 
 /// One line: where it stands in the file, and who says it when.
@@ -47,8 +49,14 @@ impl LogFile {
 
     /// Splits a log into its lines. A last line without a line feed is one too.
     pub(crate) fn new(bytes: Vec<u8>, room: RoomName) -> Result<Self> {
-        let mut log =
-            Self { ids: Ids::of(&room), room, bytes: Vec::new(), lines: Vec::new(), nicks: Vec::new() };
+        let mut log = Self {
+            ids: Ids::of(&room),
+            room,
+            bytes: Vec::new(),
+            lines: Vec::new(),
+            nicks: Vec::new(),
+            sender: None,
+        };
         let mut known: HashMap<&[u8], usize> = HashMap::new();
         let mut days = Days::default();
         let mut start = 0;
@@ -92,6 +100,16 @@ impl LogFile {
     /// Who says a line.
     pub(crate) fn nick(&self, number: u32) -> Option<&UserId> {
         self.nicks.get(self.lines.get(number as usize)?.nick)
+    }
+
+    /// The same log, all lines of which are sent by this user.
+    pub(crate) fn sent_by(self, sender: Option<UserId>) -> Self {
+        Self { sender, ..self }
+    }
+
+    /// By whom a line is sent.
+    pub(crate) fn sender(&self, number: u32) -> Option<&UserId> {
+        self.sender.as_ref().or(self.nick(number))
     }
 
     /// When a line was said, in seconds since the log's first midnight.

@@ -23,7 +23,8 @@ use anyhow::Result;
 use clap::Args;
 use futures::StreamExt;
 use futures::stream;
-use roomkeeper_client::types::MessageId;
+use roomkeeper_auth::Peek;
+use roomkeeper_client::types::{MessageId, Token, UserId};
 use roomkeeper_client::{Client, ClientConfig, Error};
 use tokio::time::Instant;
 
@@ -76,11 +77,12 @@ pub(crate) struct ReplayArgs {
 pub(crate) async fn run(args: ReplayArgs) -> Result<u8> {
     let prefix = args.room_prefix.clone().unwrap_or_else(new_prefix);
     let rooms = rooms_for(&args.files, &prefix)?;
+    let sender = args.connect.token.as_ref().and_then(user_of);
     let logs: Vec<Arc<LogFile>> = args
         .files
         .iter()
         .zip(rooms)
-        .map(|(path, room)| LogFile::read(path, room).map(Arc::new))
+        .map(|(path, room)| Ok(Arc::new(LogFile::read(path, room)?.sent_by(sender.clone()))))
         .collect::<Result<_>>()?;
     let client = connect(&args).await?;
 
@@ -207,6 +209,11 @@ async fn with_replicas(report: RoomReport, client: &Client, deadline: Instant) -
 fn new_prefix() -> String {
     let id = MessageId::generate().to_string();
     format!("replay-{}", id.rsplit('-').next().unwrap_or_default())
+}
+
+/// Whom a token makes the sender of all lines. What the nodes make of it they say themselves.
+fn user_of(token: &Token) -> Option<UserId> {
+    Some(Peek::at(token.secret()).ok()?.claims().ok()?.sub)
 }
 
 fn parse_speed(text: &str) -> Result<f64, String> {

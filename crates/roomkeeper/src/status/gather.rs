@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::{join_all, join3};
+use roomkeeper_client::protocol::ErrorCode;
 use roomkeeper_client::{Client, ClientConfig, ClusterMap, Error, NodeEntry};
 
 use crate::cli::ConnectArgs;
@@ -19,6 +20,8 @@ pub(crate) struct View {
     pub(super) map: Result<ClusterMap, String>,
     /// Whether it says it is ready, or what it says instead. Only of a node that answers.
     pub(super) ready: Result<(), String>,
+    /// Whether it asks clients for a token. `None`: it did not say.
+    pub(super) asks_for_token: Option<bool>,
 }
 
 /// Finds the nodes through whichever one answers, and asks each.
@@ -37,11 +40,19 @@ pub(crate) async fn ask_everyone(connect: &ConnectArgs) -> Result<Vec<View>, Err
 }
 
 async fn ask(client: &Client, node: &NodeEntry) -> View {
-    let (map, ready) = join(client.cluster_map_of(&node.url), client.ready(&node.url)).await;
+    let stranger = client.with_token(None);
+    let asked =
+        join3(client.cluster_map_of(&node.url), client.ready(&node.url), stranger.cluster_map_of(&node.url));
+    let (map, ready, for_stranger) = asked.await;
     View {
         node: node.clone(),
         map: map.map_err(|error| words(&error)),
         ready: ready.map_err(|error| words(&error)),
+        asks_for_token: match for_stranger {
+            Ok(_) => Some(false),
+            Err(Error::Server(error)) if error.code == ErrorCode::Unauthorized => Some(true),
+            Err(_) => None,
+        },
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) struct NodeState {
     pub(crate) ready: bool,
     /// Why it does not answer or is not ready.
     pub(crate) reason: Option<String>,
+    /// Whether it asks its clients for a token; unknown when it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) asks_for_token: Option<bool>,
     /// Nodes that answered and count it as alive.
     pub(crate) seen_by: Vec<NodeId>,
     /// Shards it owns.
@@ -157,6 +160,7 @@ fn judge_node(view: &View, maps: &[(NodeId, &ClusterMap)], shards: &[ShardState]
         answers: view.map.is_ok(),
         ready: view.map.is_ok() && view.ready.is_ok(),
         reason: view.map.as_ref().err().or(view.ready.as_ref().err()).cloned(),
+        asks_for_token: view.asks_for_token,
         seen_by: maps.iter().filter(|(_, map)| says_alive(map)).map(|(who, _)| *who).collect(),
         owned: shards.iter().filter(|shard| shard.owner == Some(node)).count(),
         replicas: shards.iter().filter(|shard| shard.replicas.iter().any(|r| r.node == node)).count(),

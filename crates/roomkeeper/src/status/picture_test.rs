@@ -44,7 +44,7 @@ fn map(alive: [bool; 3], owner: Option<u32>, epoch: u64, lags: [Option<u64>; 3])
 }
 
 fn view(id: u32, map: ClusterMap) -> View {
-    View { node: node(id, true), map: Ok(map), ready: Ok(()) }
+    View { node: node(id, true), map: Ok(map), ready: Ok(()), asks_for_token: Some(true) }
 }
 
 fn silent(id: u32) -> View {
@@ -52,6 +52,7 @@ fn silent(id: u32) -> View {
         node: node(id, true),
         map: Err("connection refused".into()),
         ready: Err("connection refused".into()),
+        asks_for_token: None,
     }
 }
 

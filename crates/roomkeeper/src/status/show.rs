@@ -26,6 +26,9 @@ pub(super) fn show(picture: &Picture, all_shards: bool) {
     }
     println!();
     print::show(&nodes);
+    if let Some(warning) = open_nodes(picture) {
+        println!("\n{warning}");
+    }
 
     let shown: Vec<&ShardState> =
         picture.shards.iter().filter(|shard| all_shards || says_more_than_the_nodes(shard)).collect();
@@ -41,6 +44,18 @@ pub(super) fn show(picture: &Picture, all_shards: bool) {
     }
     println!();
     println!("{}", summary(picture));
+}
+
+/// A warning of nodes that take clients at their word.
+fn open_nodes(picture: &Picture) -> Option<String> {
+    let open = picture.nodes.iter().filter(|node| node.asks_for_token == Some(false));
+    let open: Vec<String> = open.map(|node| node.node.to_string()).collect();
+    (!open.is_empty()).then(|| {
+        format!(
+            "WARNING: no token is asked for by {} (auth.keys): whoever reaches the client port may read and write every room",
+            open.join(", ")
+        )
+    })
 }
 
 /// That a replica's node does not answer stands in the table of nodes already.
