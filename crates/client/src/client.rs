@@ -6,7 +6,7 @@ use reqwest::Url;
 use roomkeeper_types::{RoomName, UserId};
 
 use crate::targets::{Targets, parse_base};
-use crate::{ClientConfig, Error, Metrics, Room, driver};
+use crate::{ClientConfig, Error, Metrics, Room, TokenSource, driver};
 
 /// Longest window: what a semaphore and a channel of that size cost is still small.
 const WINDOW_MAX: usize = 1 << 16;
@@ -50,6 +50,13 @@ impl Client {
     #[must_use]
     pub fn as_user(&self, user: UserId) -> Self {
         let config = ClientConfig { user: Some(user), ..self.config.as_ref().clone() };
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
+    /// The same client with this token, or without one; its counters are shared.
+    #[must_use]
+    pub fn with_token(&self, token: Option<TokenSource>) -> Self {
+        let config = ClientConfig { token, ..self.config.as_ref().clone() };
         Self { config: Arc::new(config), ..self.clone() }
     }
 

@@ -1,5 +1,6 @@
 //! The JSON of the service map and of a room's info. Unknown fields are ignored.
 
+use roomkeeper_protocol::RoomOptions;
 use roomkeeper_types::{ClusterId, Epoch, LifeId, NodeId, Offset, ReplicaId, RoomName, ShardId};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -130,9 +131,40 @@ pub struct RoomInfo {
     pub first: Offset,
     /// Offset that the next message will get.
     pub next: Offset,
+    /// The shard that holds it.
+    #[serde(default)]
+    pub shard: Option<ShardId>,
+    /// Whether it was put there, and its name hashes to another one.
+    #[serde(default)]
+    pub placed: bool,
+    /// Messages kept.
+    #[serde(default)]
+    pub messages: Option<u64>,
+    /// Bytes of their data.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// What it was created with.
+    #[serde(default, with = "OptionsJson")]
+    pub options: RoomOptions,
     /// Its replicas.
     #[serde(default)]
     pub replicas: Vec<ReplicaLag>,
+}
+
+/// [`RoomOptions`] on this wire.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "RoomOptions")]
+struct OptionsJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retain_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retain_messages: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retain_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_members: Option<u32>,
 }
 
 /// A room's replica.

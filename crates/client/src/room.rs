@@ -204,7 +204,8 @@ impl Room {
         }
     }
 
-    /// Creates the room. Options left out are the cluster's.
+    /// Creates the room with these options, where nothing is said with the cluster's, and put where `placement` says:
+    /// by its name's hash without one.
     ///
     /// # Errors
     /// `already_exists`; it may be this very call's work if the first attempt's answer was lost.

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use roomkeeper_room::row::NameRow;
 use roomkeeper_room::{Command, Forward, Outcome, Refusal, RowsError, read};
 use roomkeeper_types::{RoomName, ShardId};
 use serde::{Deserialize, Serialize};
@@ -144,8 +145,8 @@ impl Shared {
 /// The shard that is known to hold the room: the shard itself if it is there, or the one that it is forwarded to.
 async fn find(held: &Ownership, room: &RoomName) -> Result<Option<ShardId>, UnknownHere> {
     let rows = held.read().await?.view();
-    if let Some(to) = read::forward(&rows, room)? {
-        return Ok(Some(to));
-    }
-    Ok(read::room(&rows, room)?.map(|_| held.shard()))
+    Ok(read::name_row(&rows, room)?.map(|row| match row {
+        NameRow::Life(_) => held.shard(),
+        NameRow::Forward { shard, .. } => shard,
+    }))
 }

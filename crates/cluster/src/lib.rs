@@ -60,5 +60,5 @@ pub use observer::{Audience, Observer};
 pub use operate::{OperateError, Operation};
 pub use roomkeeper_consensus::Timing;
 pub use roomkeeper_storage::{ReplicaStore, SyncTimes};
-pub use router::{Owner, Route};
+pub use router::{Owner, Route, Tenure};
 pub use shard::{Completion, LocalCopy, Ownership, SubmitError};

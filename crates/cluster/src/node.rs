@@ -90,7 +90,7 @@ impl Node {
     /// Where the shard is served, as far as this node knows now.
     #[must_use]
     pub fn route(&self, shard: ShardId) -> Route {
-        self.shared.route(&self.shared.table.known(shard))
+        self.shared.route(shard, &self.shared.table.known(shard))
     }
 
     /// The same, but waits until `deadline` while there is no owner, or while the known owner's epoch is not
@@ -108,7 +108,7 @@ impl Node {
             states.mark_unchanged();
             health.mark_unchanged();
             let known = changes.borrow_and_update().clone();
-            match self.shared.route(&known) {
+            match self.shared.route(shard, &known) {
                 Route::Elsewhere(owner) if stale.is_some_and(|stale| owner.epoch <= stale) => {}
                 // Whoever waits here waits for somebody else's quorum, and does better to ask there.
                 route @ Route::Electing { .. } if self.shared.is_cut_off(shard) => return route,
@@ -175,7 +175,7 @@ impl Node {
 }
 
 impl Shared {
-    fn route(&self, known: &Known) -> Route {
+    fn route(&self, shard: ShardId, known: &Known) -> Route {
         if let Some(held) = known.held.as_ref().filter(|held| held.is_current()) {
             return Route::Owned(held.clone());
         }
@@ -184,7 +184,7 @@ impl Shared {
         let other =
             known.owner.filter(|owner| *owner != self.identity.node && !self.is_being_replaced(*owner));
         match other.and_then(|node| Some((node, self.client_url(node)?))) {
-            Some((node, url)) => Route::Elsewhere(Owner { node, url, epoch }),
+            Some((node, url)) => Route::Elsewhere(Owner { shard, node, url, epoch }),
             None => Route::Electing { epoch },
         }
     }

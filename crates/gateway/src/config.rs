@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use roomkeeper_protocol::Limits;
+
 use serde::{Deserialize, Serialize};
+
+use crate::defaults::RoomDefaults;
 
 /// Settings of the client edge. Durations are written as `"250ms"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,8 @@ pub struct GatewayConfig {
     pub max_connections: usize,
     /// Rooms that one session socket may use at once.
     pub max_rooms_per_socket: usize,
+    /// What a room is created with where its creator names no other option, or it creates itself.
+    pub room_defaults: RoomDefaults,
 }
 
 impl Default for GatewayConfig {
@@ -52,6 +57,7 @@ impl Default for GatewayConfig {
             drain_timeout: Duration::from_secs(10),
             max_connections: 65_536,
             max_rooms_per_socket: 10_000,
+            room_defaults: RoomDefaults::default(),
         }
     }
 }
@@ -102,7 +108,7 @@ impl GatewayConfig {
         if self.max_rooms_per_socket == 0 {
             return wrong("max_rooms_per_socket", "expected 1 or more");
         }
-        Ok(())
+        self.room_defaults.validate()
     }
 }
 

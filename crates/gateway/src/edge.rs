@@ -16,6 +16,7 @@ use crate::hub::Hub;
 use crate::identity::{Access, Caller};
 use crate::metrics::Metrics;
 use crate::relay::{HttpRelay, NodeLinks};
+use crate::route::Whereabouts;
 
 /// Reads of rows that may block at once. Bounds threads and the memory of pages on their way; further ones
 /// queue up.
@@ -33,6 +34,8 @@ pub(crate) struct Edge {
     pub(crate) relay: HttpRelay,
     /// The rooms of other nodes that clients of this one are subscribed to.
     pub(crate) links: NodeLinks,
+    /// Which shards hold which rooms.
+    pub(crate) whereabouts: Arc<Whereabouts>,
     /// Everything that serves a client; waited for at the end.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the node stops.
@@ -51,6 +54,7 @@ impl Edge {
             metrics,
             relay: HttpRelay::new(host.identity().node, access.clone()),
             links: NodeLinks::default(),
+            whereabouts: Arc::new(Whereabouts::new(host.clone())),
             host,
             hub,
             config,

@@ -13,7 +13,7 @@ use roomkeeper_cluster as cluster;
 use roomkeeper_room::{Command, Rows, RowsError};
 use roomkeeper_types::{Epoch, LogPosition, NodeId, ReplicaId, RoomName, ShardCount, ShardId};
 
-pub use cluster::{ClusterMap, Completion, Identity, Owner, SubmitError};
+pub use cluster::{ClusterMap, Completion, Identity, LocateError, Owner, SubmitError, Tenure};
 
 /// One node of a cluster. What each method promises is said at [`cluster::Node`].
 pub trait Host: Send + Sync + 'static {
@@ -45,11 +45,20 @@ pub trait Host: Send + Sync + 'static {
     /// What is missing, for people.
     fn ready(&self) -> Result<(), String>;
 
-    /// The shard whose authority the room's name is.
-    fn shard_of(&self, room: &RoomName) -> ShardId {
+    /// The shard that holds the room or would hold it, by the word of the owner of its name's hash shard.
+    fn locate<'a>(&'a self, room: &'a RoomName, deadline: Instant) -> Located<'a>;
+
+    /// Puts a name to which no room belongs so far on a shard with little to do; the shard that it was put on.
+    fn place<'a>(&'a self, room: &'a RoomName, deadline: Instant) -> Located<'a>;
+
+    /// The shard whose authority the room's name is. It holds the room, or a forward to the shard that does.
+    fn hash_shard(&self, room: &RoomName) -> ShardId {
         room.hash_shard(self.shards())
     }
 }
+
+/// The shard that holds a room, on its way.
+pub type Located<'a> = BoxFuture<'a, Result<ShardId, LocateError>>;
 
 /// Where a shard's rooms are served.
 #[derive(Clone)]
@@ -58,20 +67,25 @@ pub enum Route {
     Owned(Owned),
     /// There.
     Elsewhere(Owner),
-    /// Nowhere for a moment; the last epoch known.
-    Electing {
-        /// The last epoch known.
-        epoch: Epoch,
-    },
+    /// Nowhere for a moment; the last ownership known.
+    Electing(Tenure),
 }
 
 /// A node's ownership of a shard in one epoch. What each method promises is said at [`cluster::Ownership`].
 pub trait Ownership: Send + Sync + 'static {
+    /// The shard.
+    fn shard(&self) -> ShardId;
+
     /// The epoch.
     fn epoch(&self) -> Epoch;
 
     /// When it began.
     fn begun(&self) -> Instant;
+
+    /// Shard and epoch.
+    fn tenure(&self) -> Tenure {
+        Tenure { shard: self.shard(), epoch: self.epoch() }
+    }
 
     /// Whether it lasts, checked now.
     fn is_current(&self) -> bool;
@@ -137,11 +151,11 @@ impl Host for cluster::Node {
     }
 
     fn route(&self, shard: ShardId) -> Route {
-        self.route(shard).into()
+        Route::new(shard, self.route(shard))
     }
 
     fn wait_route(&self, shard: ShardId, stale: Option<Epoch>, deadline: Instant) -> BoxFuture<'_, Route> {
-        Box::pin(async move { self.wait_route(shard, stale, deadline).await.into() })
+        Box::pin(async move { Route::new(shard, self.wait_route(shard, stale, deadline).await) })
     }
 
     fn learn_owner(&self, shard: ShardId, node: NodeId, epoch: Epoch) {
@@ -160,19 +174,41 @@ impl Host for cluster::Node {
     fn ready(&self) -> Result<(), String> {
         self.ready()
     }
+
+    fn locate<'a>(&'a self, room: &'a RoomName, deadline: Instant) -> Located<'a> {
+        Box::pin(self.locate(room, deadline))
+    }
+
+    fn place<'a>(&'a self, room: &'a RoomName, deadline: Instant) -> Located<'a> {
+        Box::pin(self.place(room, deadline))
+    }
 }
 
-impl From<cluster::Route> for Route {
-    fn from(route: cluster::Route) -> Self {
+impl Route {
+    fn new(shard: ShardId, route: cluster::Route) -> Self {
         match route {
             cluster::Route::Owned(ownership) => Self::Owned(Arc::new(ownership)),
             cluster::Route::Elsewhere(owner) => Self::Elsewhere(owner),
-            cluster::Route::Electing { epoch } => Self::Electing { epoch },
+            cluster::Route::Electing { epoch } => Self::Electing(Tenure { shard, epoch }),
+        }
+    }
+
+    /// The ownership that it leads to, or the last one known.
+    #[must_use]
+    pub fn tenure(&self) -> Tenure {
+        match self {
+            Self::Owned(owned) => owned.tenure(),
+            Self::Elsewhere(owner) => owner.tenure(),
+            Self::Electing(last) => *last,
         }
     }
 }
 
 impl Ownership for cluster::Ownership {
+    fn shard(&self) -> ShardId {
+        self.shard()
+    }
+
     fn epoch(&self) -> Epoch {
         self.epoch()
     }

@@ -16,6 +16,7 @@ pub mod host;
 
 mod clock;
 mod config;
+mod defaults;
 mod draining;
 mod edge;
 mod failure;
@@ -30,6 +31,7 @@ mod serve;
 mod ws;
 
 pub use config::{ConfigError, GatewayConfig};
+pub use defaults::RoomDefaults;
 pub use draining::Drain;
 pub use hub::Hub;
 pub use identity::Access;

@@ -247,7 +247,11 @@ pub(crate) fn find<R: Rows>(rows: &R, name: &RoomName) -> Result<Found, RowsErro
     Ok(Found::Here(life, row))
 }
 
-fn name_row<R: Rows>(rows: &R, name: &RoomName) -> Result<Option<NameRow>, RowsError> {
+/// What this shard's rows say of a name: one get.
+///
+/// # Errors
+/// The rows could not be read.
+pub fn name_row<R: Rows>(rows: &R, name: &RoomName) -> Result<Option<NameRow>, RowsError> {
     let key = keys::name(name);
     rows.get(&key)?.map(|value| NameRow::decode(&key, &value)).transpose()
 }

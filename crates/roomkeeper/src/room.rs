@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use futures::StreamExt;
-use roomkeeper_client::protocol::{Data, From, Item, RoomOptions, Rooms};
+use roomkeeper_client::protocol::{self, Data, Item, Placement, RoomOptions, Rooms};
 use roomkeeper_client::types::{Offset, RoomName};
 use roomkeeper_client::{Client, Event, LocalCopy, RoomInfo, message};
 use serde_json::json;
@@ -43,7 +43,8 @@ enum RoomCommand {
         #[arg(long, default_value_t = 1_000)]
         limit: usize,
     },
-    /// Show a room's owner, offsets and copies
+    /// Show a room's owner, options, offsets and copies
+    #[command(alias = "info")]
     Show {
         /// The room
         room: RoomName,
@@ -52,6 +53,11 @@ enum RoomCommand {
     Create {
         /// The room
         room: RoomName,
+        #[command(flatten)]
+        options: OptionArgs,
+        /// Where to put it: by its name's hash, or where there is the least to do
+        #[arg(long, value_enum, default_value = "hash")]
+        placement: PlacementArg,
     },
     /// Delete a room and all its messages
     Delete {
@@ -67,7 +73,7 @@ enum RoomCommand {
         room: RoomName,
         /// Where to start: latest, beginning, or an offset
         #[arg(long, default_value = "latest", value_parser = parse_from)]
-        from: From,
+        from: protocol::From,
         /// Stop after this many messages
         #[arg(long, value_name = "N")]
         count: Option<u64>,
@@ -84,13 +90,66 @@ enum RoomCommand {
     },
 }
 
+/// What a room is created with. What is left out is as the cluster's configuration says.
+#[derive(Debug, Args)]
+struct OptionArgs {
+    /// Trim messages older than this: 7d, 12h, 30m
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    retain: Option<Duration>,
+    /// Keep the newest so many messages only
+    #[arg(long, value_name = "N")]
+    retain_messages: Option<u64>,
+    /// Keep the newest messages only, so many bytes of data
+    #[arg(long, value_name = "BYTES")]
+    retain_bytes: Option<u64>,
+    /// Refuse further members beyond so many
+    #[arg(long, value_name = "N")]
+    max_members: Option<u32>,
+    /// Do not count members, nor tell them of each other
+    #[arg(long)]
+    no_presence: bool,
+}
+
+impl From<OptionArgs> for RoomOptions {
+    fn from(args: OptionArgs) -> Self {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            retain_ms: args.retain.map(millis),
+            retain_messages: args.retain_messages,
+            retain_bytes: args.retain_bytes,
+            presence: args.no_presence.then_some(false),
+            max_members: args.max_members,
+        }
+    }
+}
+
+/// Where a room is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PlacementArg {
+    /// On the shard that its name hashes to
+    Hash,
+    /// On a shard of the node that has the least to do
+    LeastLoaded,
+}
+
+impl From<PlacementArg> for Placement {
+    fn from(arg: PlacementArg) -> Self {
+        match arg {
+            PlacementArg::Hash => Self::Hash,
+            PlacementArg::LeastLoaded => Self::LeastLoaded,
+        }
+    }
+}
+
 /// Runs `roomkeeper room`.
 pub(crate) async fn run(args: RoomArgs) -> Result<()> {
     let client = args.connect.client(&args.user).await?;
     match args.command {
         RoomCommand::List { prefix, limit } => list(&client, prefix, limit, args.json).await,
         RoomCommand::Show { room } => show(&client, &room, args.json).await,
-        RoomCommand::Create { room } => create(&client, room, args.json).await,
+        RoomCommand::Create { room, options, placement } => {
+            create(&client, room, (options.into(), placement.into()), args.json).await
+        }
         RoomCommand::Delete { room, yes } => delete(&client, room, yes).await,
         RoomCommand::Tail { room, from, count } => tail(&client, room, from, count, args.json).await,
         RoomCommand::Publish { room, text: Some(text), data } => {
@@ -178,17 +237,47 @@ fn show_info(info: &RoomInfo) {
     if let Some(life) = info.life {
         println!("life      {life}");
     }
-    let messages = info.next.get().saturating_sub(info.first.get());
+    if let Some(shard) = info.shard {
+        println!("shard     {shard}{}", if info.placed { ", where it was put at its creation" } else { "" });
+    }
+    let messages = info.messages.unwrap_or_else(|| info.next.get().saturating_sub(info.first.get()));
     println!(
         "messages  {}: offsets from {}, next {}",
         print::number(messages),
         info.first.get(),
         info.next.get()
     );
+    if let Some(bytes) = info.bytes {
+        println!("data      {} bytes", print::number(bytes));
+    }
+    println!("options   {}", options_in_words(&info.options));
 }
 
-async fn create(client: &Client, room: RoomName, json: bool) -> Result<()> {
-    let ok = client.room(room.clone()).create(RoomOptions::default(), None).await?;
+fn options_in_words(options: &RoomOptions) -> String {
+    let retained = [
+        options.retain_ms.map(|ms| humantime::format_duration(Duration::from_millis(ms)).to_string()),
+        options.retain_messages.map(|messages| print::count(messages, "message")),
+        options.retain_bytes.map(|bytes| print::count(bytes, "byte")),
+    ];
+    let retained: Vec<String> = retained.into_iter().flatten().collect();
+    let retained = match retained.as_slice() {
+        [] => "keeps everything".to_owned(),
+        bounds => format!("keeps at most {}", bounds.join(", ")),
+    };
+    let presence = if options.presence == Some(false) { ", no presence" } else { "" };
+    let members = options
+        .max_members
+        .map_or(String::new(), |most| format!(", at most {}", print::count(most.into(), "member")));
+    retained + presence + &members
+}
+
+async fn create(
+    client: &Client,
+    room: RoomName,
+    (options, placement): (RoomOptions, Placement),
+    json: bool,
+) -> Result<()> {
+    let ok = client.room(room.clone()).create(options, Some(placement)).await?;
     if json {
         return print::json(&json!({
             "room": room, "owner": ok.owner, "epoch": ok.epoch, "life": ok.life.to_string(),
@@ -216,7 +305,13 @@ async fn delete(client: &Client, room: RoomName, yes: bool) -> Result<()> {
     Ok(())
 }
 
-async fn tail(client: &Client, name: RoomName, from: From, count: Option<u64>, json: bool) -> Result<()> {
+async fn tail(
+    client: &Client,
+    name: RoomName,
+    from: protocol::From,
+    count: Option<u64>,
+    json: bool,
+) -> Result<()> {
     let room = client.room(name);
     let mut subscription = room.subscribe(from).await?;
     let mut left = count.unwrap_or(u64::MAX);
@@ -308,12 +403,12 @@ async fn publish_lines(client: &Client, name: RoomName, is_json: bool) -> Result
     tokio::try_join!(publishing, printing).map(drop)
 }
 
-fn parse_from(text: &str) -> Result<From, String> {
+fn parse_from(text: &str) -> Result<protocol::From, String> {
     match text {
-        "latest" => Ok(From::Latest),
-        "beginning" => Ok(From::Beginning),
+        "latest" => Ok(protocol::From::Latest),
+        "beginning" => Ok(protocol::From::Beginning),
         offset => match offset.trim_start_matches('o').parse() {
-            Ok(offset @ 1..) => Ok(From::Offset(Offset(offset))),
+            Ok(offset @ 1..) => Ok(protocol::From::Offset(Offset(offset))),
             _ => Err("expected latest, beginning, or an offset from 1 on".to_owned()),
         },
     }
@@ -325,11 +420,34 @@ mod tests {
 
     #[test]
     fn start_of_a_tail_is_a_word_or_an_offset() {
-        assert_eq!(parse_from("latest"), Ok(From::Latest));
-        assert_eq!(parse_from("o12"), Ok(From::Offset(Offset(12))));
-        assert_eq!(parse_from("7"), Ok(From::Offset(Offset(7))));
+        assert_eq!(parse_from("latest"), Ok(protocol::From::Latest));
+        assert_eq!(parse_from("o12"), Ok(protocol::From::Offset(Offset(12))));
+        assert_eq!(parse_from("7"), Ok(protocol::From::Offset(Offset(7))));
         for text in ["", "0", "-1", "first"] {
             assert!(parse_from(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_are_said_in_words() {
+        let none = RoomOptions::default();
+        let table = [
+            (none, "keeps everything"),
+            (RoomOptions { presence: Some(true), ..none }, "keeps everything"),
+            (RoomOptions { retain_ms: Some(604_800_000), ..none }, "keeps at most 7days"),
+            (
+                RoomOptions {
+                    retain_messages: Some(1_000),
+                    retain_bytes: Some(1),
+                    presence: Some(false),
+                    max_members: Some(2),
+                    ..none
+                },
+                "keeps at most 1,000 messages, 1 byte, no presence, at most 2 members",
+            ),
+        ];
+        for (options, words) in table {
+            assert_eq!(options_in_words(&options), words);
         }
     }
 

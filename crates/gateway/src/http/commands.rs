@@ -16,9 +16,9 @@ use serde::Serialize;
 use super::answer::{Failure, json, reply};
 use super::request::{RoomRequest, life, param};
 use super::rooms::same_room;
-use super::settle::{Asking, settle};
+use super::settle::{Asking, once};
 use crate::edge::Edge;
-use crate::local::LocalRoom;
+use crate::local::{Cursor, LocalRoom};
 
 /// How far a consumer has come.
 #[derive(Serialize)]
@@ -37,12 +37,12 @@ pub(crate) async fn cursor(
     let consumer = param(&mut request.parts, &edge, "consumer").await?;
     let consumer: ConsumerId =
         consumer.parse().map_err(|error| Error::bad_request(format!("consumer: {error}")))?;
-    let (room, _) = match settle(&edge, request).await {
-        Ok(settled) => settled,
-        Err(response) => return Ok(response),
-    };
-    let cursor = room.cursor(life, &consumer).await?;
-    Ok(json(StatusCode::OK, &CursorBody { committed: cursor.committed, unread: cursor.unread }))
+    let consumer = &consumer;
+    let cursor = once(&edge, request, |room, _| async move { room.cursor(life, consumer).await });
+    Ok(match cursor.await {
+        Ok((_, Cursor { committed, unread })) => json(StatusCode::OK, &CursorBody { committed, unread }),
+        Err(response) => response,
+    })
 }
 
 /// `POST /v1/rooms/{room}/cursors`.
@@ -83,14 +83,16 @@ pub(crate) async fn rollback(
 pub(crate) async fn signal(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failure> {
     let identity = request.allow(&edge, Action::Publish)?;
     let life = life(&request.parts.uri)?;
-    let (room, body) = match settle(&edge, request).await {
-        Ok(settled) => settled,
-        Err(response) => return Ok(response),
-    };
-    let signal = decode_signal_json(&body, &edge.config.limits)?;
-    let named = named(&room, signal.room.clone(), life)?;
-    room.signal(identity.user().clone(), Signal { room: named, ..signal })?;
-    Ok(reply(StatusCode::OK, &Reply::Signal))
+    let user = identity.user();
+    let signalled = once(&edge, request, |room, body| async move {
+        let signal = decode_signal_json(&body, &room.edge.config.limits)?;
+        let named = named(&room, signal.room.clone(), life)?;
+        room.signal(user.clone(), Signal { room: named, ..signal })
+    });
+    Ok(match signalled.await {
+        Ok(_) => reply(StatusCode::OK, &Reply::Signal),
+        Err(response) => response,
+    })
 }
 
 /// Carries out a command that comes to the same when it is carried out twice: where the room moves meanwhile, the

@@ -1,20 +1,21 @@
 //! `/v1/rooms` and `/v1/rooms/{room}`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use roomkeeper_auth::Action;
-use roomkeeper_protocol::{Command, Error, ErrorCode, Reply, Rooms, decode_create_json, validate};
-use roomkeeper_room::read;
+use roomkeeper_protocol::{Command, Error, ErrorCode, Placement, Reply, Rooms, decode_create_json, validate};
+use roomkeeper_room::{RoomOptions, read};
 use roomkeeper_types::{Epoch, NodeId, Offset, ReplicaId, RoomName, ShardId};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Failure, json, misdirected, reply};
 use super::request::{RoomRequest, ask, life, query};
-use super::settle::settle;
+use super::settle::{Asking, once};
 use crate::edge::Edge;
 use crate::failure;
 use crate::host::Route;
@@ -40,10 +41,38 @@ struct RoomBody {
     life: String,
     owner: NodeId,
     epoch: Epoch,
+    /// The shard that holds it.
+    shard: ShardId,
+    /// Whether it was put there, and its name hashes to another one.
+    placed: bool,
     first: Offset,
     next: Offset,
     messages: u64,
+    /// Of the payloads of the messages.
+    bytes: u64,
+    options: OptionsBody,
     replicas: Vec<ReplicaBody>,
+}
+
+/// What a room was told at its creation, its cluster's defaults included.
+#[derive(Serialize)]
+struct OptionsBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retain_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retain_messages: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retain_bytes: Option<u64>,
+    presence: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_members: Option<u32>,
+}
+
+impl From<RoomOptions> for OptionsBody {
+    fn from(options: RoomOptions) -> Self {
+        let RoomOptions { retain_ms, retain_messages, retain_bytes, presence, max_members } = options;
+        Self { retain_ms, retain_messages, retain_bytes, presence, max_members }
+    }
 }
 
 #[derive(Serialize)]
@@ -66,40 +95,44 @@ pub(crate) async fn show(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
     let Source { replica } = query(&request.parts.uri)?;
     match replica.as_deref() {
         None => {}
-        Some("local") => return local_copy(&edge, &request.room),
+        Some("local") => return local_copy(&edge, &request.room).await,
         Some(_) => return Err(Error::bad_request("replica: expected local").into()),
     }
-    let (room, _) = match settle(&edge, request).await {
-        Ok(settled) => settled,
+    let found = once(&edge, request, |room, _| async move { room.info(life).await });
+    let (room, info) = match found.await {
+        Ok(found) => found,
         Err(response) => return Ok(response),
     };
-    let info = room.info(life).await?;
     let body = RoomBody {
         room: info.room,
         life: info.life.to_string(),
         owner: edge.host.identity().node,
         epoch: room.owned.epoch(),
+        shard: room.owned.shard(),
+        placed: room.is_placed(),
         first: info.first,
         next: info.next,
         messages: info.messages,
+        bytes: info.bytes,
+        options: info.options.into(),
         replicas: replicas(&edge, &room),
     };
     Ok(json(StatusCode::OK, &body))
 }
 
 fn replicas(edge: &Edge, room: &LocalRoom) -> Vec<ReplicaBody> {
-    let shard = edge.host.shard_of(&room.name);
+    let shard = room.owned.shard();
     let entry = edge.host.map().shards.into_iter().find(|entry| entry.shard == shard);
     let replicas = entry.map(|entry| entry.replicas).unwrap_or_default();
     replicas.into_iter().map(|replica| ReplicaBody { node: replica.node, lag: replica.lag }).collect()
 }
 
 /// This node's own copy, whoever owns the room.
-fn local_copy(edge: &Edge, room: &RoomName) -> Result<Response, Failure> {
+async fn local_copy(edge: &Edge, room: &RoomName) -> Result<Response, Failure> {
     let missing =
         |what| Error::new(ErrorCode::NotFound, format!("node {} {what}", edge.host.identity().node.0));
-    let copy =
-        edge.host.local(edge.host.shard_of(room)).ok_or_else(|| missing("has no replica of the room"))?;
+    let shard = edge.whereabouts.locate(room, Instant::now() + edge.config.hold).await;
+    let copy = edge.host.local(shard).ok_or_else(|| missing("has no replica of the room"))?;
     let info = read::room(&copy.view, room).map_err(|error| failure::unreadable(&error))?;
     let info = info.ok_or_else(|| missing("does not have the room in its replica"))?;
     let body = LocalCopyBody {
@@ -116,26 +149,31 @@ fn local_copy(edge: &Edge, room: &RoomName) -> Result<Response, Failure> {
 /// `PUT /v1/rooms/{room}`.
 pub(crate) async fn create(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failure> {
     request.allow(&edge, Action::Create)?;
-    let (room, body) = match settle(&edge, request).await {
-        Ok(settled) => settled,
+    let mut asking = match Asking::read(&edge, request).await {
+        Ok(asking) => asking,
         Err(response) => return Ok(response),
     };
-    let create = decode_create_json(&body)?;
-    same_room(create.room.as_ref(), &room.name)?;
-    let created = room.create(&create).await?;
-    Ok(reply(StatusCode::CREATED, &Reply::Create(created)))
+    let create = decode_create_json(&asking.body)?;
+    same_room(create.room.as_ref(), asking.room())?;
+    if create.placement == Some(Placement::LeastLoaded) {
+        asking.place_room().await?;
+    }
+    let options = create.options;
+    Ok(match asking.once(|room| async move { room.create(&options).await }).await {
+        Ok((_, created)) => reply(StatusCode::CREATED, &Reply::Create(created)),
+        Err(response) => response,
+    })
 }
 
 /// `DELETE /v1/rooms/{room}`.
 pub(crate) async fn delete(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failure> {
     request.allow(&edge, Action::Delete)?;
     let life = life(&request.parts.uri)?;
-    let (room, _) = match settle(&edge, request).await {
-        Ok(settled) => settled,
-        Err(response) => return Ok(response),
-    };
-    room.delete(life).await?;
-    Ok(reply(StatusCode::OK, &Reply::Delete))
+    let deleted = once(&edge, request, |room, _| async move { room.delete(life).await });
+    Ok(match deleted.await {
+        Ok(_) => reply(StatusCode::OK, &Reply::Delete),
+        Err(response) => response,
+    })
 }
 
 /// A body that names a room names the one of the path.
@@ -156,11 +194,11 @@ pub(crate) async fn presence(
 ) -> Result<Response, Failure> {
     request.allow(&edge, Action::Presence)?;
     let life = life(&request.parts.uri)?;
-    let (room, _) = match settle(&edge, request).await {
-        Ok(settled) => settled,
-        Err(response) => return Ok(response),
-    };
-    Ok(reply(StatusCode::OK, &Reply::Presence(room.presence(life).await?)))
+    let presence = once(&edge, request, |room, _| async move { room.presence(life).await });
+    Ok(match presence.await {
+        Ok((_, presence)) => reply(StatusCode::OK, &Reply::Presence(presence)),
+        Err(response) => response,
+    })
 }
 
 #[derive(Deserialize)]

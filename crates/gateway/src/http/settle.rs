@@ -1,5 +1,6 @@
 //! Plain HTTP for a room: served where the room is.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,13 +9,13 @@ use bytes::Bytes;
 use http::{Method, request};
 use roomkeeper_auth::Behalf;
 use roomkeeper_protocol::{Error, ErrorCode};
-use roomkeeper_types::{Epoch, RoomName};
+use roomkeeper_types::RoomName;
 
 use super::answer::{Failure, misdirected, redirect};
 use super::request::{RoomRequest, body};
 use crate::edge::Edge;
 use crate::failure;
-use crate::host::{Owner, Route};
+use crate::host::{Owner, Route, Tenure};
 use crate::local::LocalRoom;
 use crate::metrics::{RedirectKind, RelayKind};
 use crate::relay::{Answer, Forwarded, Misdirected, RelayError};
@@ -32,8 +33,8 @@ pub(crate) struct Asking {
     pub(crate) body: Bytes,
     /// Until when an owner is waited for.
     deadline: Instant,
-    /// An owner of this epoch was asked in vain.
-    stale: Option<Epoch>,
+    /// This ownership was asked in vain.
+    stale: Option<Tenure>,
 }
 
 impl Asking {
@@ -48,6 +49,11 @@ impl Asking {
         Ok(Self { edge: edge.clone(), room, ask, parts, body, deadline, stale: None })
     }
 
+    /// The room.
+    pub(crate) fn room(&self) -> &RoomName {
+        &self.room
+    }
+
     /// Brings the request to its room's owner: if that is this node it is to be served, else the answer is
     /// there.
     ///
@@ -59,7 +65,7 @@ impl Asking {
         loop {
             match place(&edge, &self.room, self.ask, self.stale, self.deadline).await {
                 Place::Here(owned) => {
-                    return Ok(LocalRoom { edge, owned, name: self.room.clone() });
+                    return Ok(LocalRoom::new(edge, owned, self.room.clone()));
                 }
                 Place::Misdirected(route) => return Err(misdirected(host, &route)),
                 Place::Nowhere => return Err(nowhere()),
@@ -71,10 +77,10 @@ impl Asking {
                         body: self.body.clone(),
                         behalf: Behalf::Client,
                     };
-                    self.stale = Some(owner.epoch);
-                    match ask_owner(&edge, &self.room, &owner, &forwarded).await {
+                    self.stale = Some(owner.tenure());
+                    match ask_owner(&edge, &owner, &forwarded).await {
                         Asked::Answered(response) => return Err(response),
-                        Asked::NotOwner(body) => Misdirected::learn(host, host.shard_of(&self.room), &body),
+                        Asked::NotOwner(body) => Misdirected::learn(&edge, &self.room, &body),
                         Asked::Again => {}
                     }
                 }
@@ -93,12 +99,32 @@ impl Asking {
     /// Whether a command that ended with this error is to be brought to the next owner: its outcome is not
     /// known, and this node lost the room meanwhile. Only for commands that may be carried out twice.
     pub(crate) async fn goes_on(&mut self, room: &LocalRoom, error: &Error) -> bool {
+        if self.follows(room) {
+            return true;
+        }
         if error.code != ErrorCode::Unavailable || Instant::now() >= self.deadline {
             return false;
         }
         let lost = tokio::time::timeout(OWNERSHIP_ENDS, room.owned.lost()).await.is_ok();
-        self.stale = Some(room.owned.epoch());
+        self.stale = Some(room.owned.tenure());
         lost || !room.owned.is_current()
+    }
+
+    /// Whether a command is to be brought to another shard: it was not carried out here, as the room is there.
+    pub(crate) fn follows(&self, room: &LocalRoom) -> bool {
+        room.is_elsewhere() && Instant::now() < self.deadline
+    }
+
+    /// Puts the room on a shard with little to do, unless it is settled.
+    ///
+    /// # Errors
+    /// `unavailable`: nobody says where.
+    pub(crate) async fn place_room(&self) -> Result<(), Error> {
+        // A relay has done so.
+        if !self.ask.relayed {
+            self.edge.whereabouts.place(&self.room, self.deadline).await?;
+        }
+        Ok(())
     }
 
     /// Whether what was read is to be read again at the next owner: this node lost the room meanwhile. Looked at
@@ -106,20 +132,48 @@ impl Asking {
     pub(crate) fn is_outdated(&mut self, room: &LocalRoom) -> bool {
         let outdated = !room.owned.is_current() && Instant::now() < self.deadline;
         if outdated {
-            self.stale = Some(room.owned.epoch());
+            self.stale = Some(room.owned.tenure());
         }
         outdated
     }
+
+    /// Has a request carried out once, where its room is.
+    ///
+    /// # Errors
+    /// As [`Asking::settle`], and the answer to what is refused.
+    pub(crate) async fn once<T, F>(
+        &mut self,
+        act: impl Fn(LocalRoom) -> F,
+    ) -> Result<(LocalRoom, T), Response>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        loop {
+            let room = self.settle().await?;
+            match act(room.clone()).await {
+                Ok(done) => return Ok((room, done)),
+                Err(_) if self.follows(&room) => {}
+                Err(error) => return Err(Failure(error).into_response()),
+            }
+        }
+    }
 }
 
-/// Brings a request to its room's owner, once.
+/// Has a request carried out once, where its room is.
 ///
 /// # Errors
-/// As [`Asking::settle`].
-pub(crate) async fn settle(edge: &Arc<Edge>, request: RoomRequest) -> Result<(LocalRoom, Bytes), Response> {
+/// As [`Asking::once`].
+pub(crate) async fn once<T, F>(
+    edge: &Arc<Edge>,
+    request: RoomRequest,
+    act: impl Fn(LocalRoom, Bytes) -> F,
+) -> Result<(LocalRoom, T), Response>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let mut asking = Asking::read(edge, request).await?;
-    let room = asking.settle().await?;
-    Ok((room, asking.body))
+    let body = asking.body.clone();
+    asking.once(|room| act(room, body.clone())).await
 }
 
 enum Asked {
@@ -130,11 +184,11 @@ enum Asked {
     Again,
 }
 
-async fn ask_owner(edge: &Edge, room: &RoomName, owner: &Owner, forwarded: &Forwarded) -> Asked {
+async fn ask_owner(edge: &Edge, owner: &Owner, forwarded: &Forwarded) -> Asked {
     edge.metrics.relayed(RelayKind::Http);
     let host = edge.host.as_ref();
     let overtaken = async {
-        route_after(host, host.shard_of(room), owner.epoch).await;
+        route_after(host, owner.shard, owner.epoch).await;
         tokio::time::sleep(FAREWELL).await;
     };
     let answer = tokio::select! {

@@ -84,13 +84,13 @@ pub(crate) async fn room(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
     loop {
         match place(&edge, &room, ask, stale, deadline).await {
             Place::Here(owned) => {
-                let room = LocalRoom { edge, owned, name: room };
+                let room = LocalRoom::new(edge, owned, room);
                 return Ok(accepting.serve(who, Purpose::Room(room)));
             }
             Place::Misdirected(route) => return Ok(misdirected(edge.host.as_ref(), &route)),
             Place::Nowhere => return Ok(nowhere()),
             Place::There(owner, Way::Proxy | Way::Misdirected) => {
-                stale = Some(owner.epoch);
+                stale = Some(owner.tenure());
                 let path = relay_path(&accepting.parts.uri);
                 let authorization = accepting.authorization();
                 let errand = Errand { path: &path, codec, behalf: Behalf::Client, authorization };
@@ -105,8 +105,7 @@ pub(crate) async fn room(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
                         return Ok(pass_on(refusal.status(), &refusal_body(&refusal)));
                     }
                     Err(DialError::Refused(refusal)) => {
-                        let shard = edge.host.shard_of(&room);
-                        Misdirected::learn(edge.host.as_ref(), shard, &refusal_body(&refusal));
+                        Misdirected::learn(&edge, &room, &refusal_body(&refusal));
                     }
                     Err(error) => tracing::info!(node = owner.node.0, %error, "cannot relay"),
                 }

@@ -24,12 +24,17 @@ impl LocalRoom {
         self.find_in(&view, life)
     }
 
-    /// The same in a view at hand: two gets.
+    /// The same in a view at hand: two gets at most.
     pub(crate) fn find_in(&self, view: &View, life: Option<LifeId>) -> Result<Option<RoomInfo>, Error> {
-        let info = read::room(view, &self.name).map_err(|error| failure::unreadable(&error))?;
+        let unreadable = |error| failure::unreadable(&error);
+        let info = read::room(view, &self.name).map_err(unreadable)?;
         match (&info, life) {
             (Some(info), Some(life)) if info.life != life => Err(failure::recreated(info.life)),
-            _ => Ok(info),
+            (Some(_), _) => Ok(info),
+            (None, _) => match read::forward(view, &self.name).map_err(unreadable)? {
+                Some(shard) => Err(self.went_to(shard)),
+                None => Ok(None),
+            },
         }
     }
 

@@ -1,16 +1,15 @@
 //! Changing a room: commands that go through the shard's log.
 
 use roomkeeper_auth::{Action, Identity};
-use roomkeeper_protocol::{self as protocol, Create, CreateOk, Data, Error, ErrorCode, Publish, PublishOk};
+use roomkeeper_protocol::{self as protocol, CreateOk, Data, Error, ErrorCode, Publish, PublishOk};
 use roomkeeper_room::read::RoomInfo;
 use roomkeeper_room::{Command, Outcome, Payload, PayloadKind, RoomOptions};
 use roomkeeper_room::{Create as CreateEntry, Delete as DeleteEntry};
 use roomkeeper_room::{Hold as HoldEntry, NewMessage as NewEntry, Publish as PublishEntry};
-use roomkeeper_types::{LifeId, RoomName, UserId};
+use roomkeeper_types::LifeId;
 use tokio::sync::oneshot;
 
 use super::LocalRoom;
-use crate::edge::Edge;
 use crate::failure;
 use crate::host::SubmitError;
 
@@ -18,15 +17,9 @@ impl LocalRoom {
     /// Creates the room.
     ///
     /// # Errors
-    /// `already_exists`; `bad_request` for a placement or options; `unavailable`, …
-    pub(crate) async fn create(&self, create: &Create) -> Result<CreateOk, Error> {
-        if create.placement.is_some() {
-            return Err(failure::not_yet("placement"));
-        }
-        if create.options != protocol::RoomOptions::default() {
-            return Err(failure::not_yet("options"));
-        }
-        let life = self.create_entry(true).await?;
+    /// `already_exists`; `unavailable`, …
+    pub(crate) async fn create(&self, options: &protocol::RoomOptions) -> Result<CreateOk, Error> {
+        let life = self.create_entry(true, self.edge.config.room_defaults.with(options)).await?;
         let owner = self.edge.host.identity().node;
         Ok(CreateOk { owner, epoch: self.owned.epoch(), life })
     }
@@ -55,9 +48,8 @@ impl LocalRoom {
         let life = publish.room.life;
         let timeout = publish.timeout_ms;
         let count = publish.messages.len();
-        let (user, create) = (identity.user().clone(), self.may_be_created_by(identity));
-        let command = publish_command(&self.name, life, user, publish, create);
-        published(&self.edge, self.submit_within(command, timeout).await, count)
+        let command = self.publish_command(life, identity, publish);
+        self.published(self.submit_within(command, timeout).await, count)
     }
 
     /// The room, for somebody who joins it: created if it is not there and may be. Never when the joiner
@@ -72,14 +64,14 @@ impl LocalRoom {
         if life.is_some() || !self.may_be_created_by(identity) {
             return Err(failure::not_found(&self.name));
         }
-        self.create_entry(false).await?;
+        self.create_entry(false, self.edge.config.room_defaults.into()).await?;
         // What this node applied it sees. Deleted again since: then so be it.
         self.find_in(&self.owned.view(), None)?.ok_or_else(|| failure::not_found(&self.name))
     }
 
-    async fn create_entry(&self, exclusive: bool) -> Result<LifeId, Error> {
-        let (room, options) = (self.name.clone(), RoomOptions::default());
-        let create = CreateEntry { room, exclusive, options, placed: false };
+    async fn create_entry(&self, exclusive: bool, options: RoomOptions) -> Result<LifeId, Error> {
+        let (room, placed) = (self.name.clone(), self.is_placed());
+        let create = CreateEntry { room, exclusive, options, placed };
         match self.submit(Command::Create(create)).await? {
             Outcome::Created { life, .. } => Ok(life),
             other => Err(unexpected(&other)),
@@ -88,7 +80,7 @@ impl LocalRoom {
 
     pub(super) async fn submit(&self, command: Command) -> Result<Outcome, Error> {
         match self.submit_within(command, None).await {
-            Ok(Outcome::Refused(refusal)) => Err(failure::refused(&refusal)),
+            Ok(Outcome::Refused(refusal)) => Err(self.refused(&refusal)),
             other => other,
         }
     }
@@ -107,58 +99,55 @@ impl LocalRoom {
             Err(_) => Err(failure::timed_out()),
         }
     }
-}
 
-/// The log's form of a publish. `life` is the one it is bound to, by its own word or by a join.
-pub(crate) fn publish_command(
-    room: &RoomName,
-    life: Option<LifeId>,
-    user: UserId,
-    publish: Publish,
-    auto_create: bool,
-) -> Command {
-    let messages = publish.messages.into_iter().map(|message| {
-        let (kind, bytes) = match message.data {
-            Data::Json(bytes) => (PayloadKind::Json, bytes),
-            Data::Binary(bytes) => (PayloadKind::Binary, bytes),
-        };
-        NewEntry { id: message.id, sent: message.sent, payload: Payload { kind, bytes } }
-    });
-    let (room, messages) = (room.clone(), messages.collect());
-    let create = auto_create && life.is_none();
-    match publish.hold_ms {
-        Some(hold_ms) => {
-            Command::Hold(HoldEntry { room, life, from: user, messages, hold_ms, create, placed: false })
-        }
-        None => {
-            let expect = publish.expect;
-            Command::Publish(PublishEntry { room, life, from: user, messages, expect, create, placed: false })
+    /// The log's form of a publish. `life` is the one it is bound to, by its own word or by a join.
+    pub(crate) fn publish_command(
+        &self,
+        life: Option<LifeId>,
+        identity: &Identity,
+        publish: Publish,
+    ) -> Command {
+        let messages = publish.messages.into_iter().map(|message| {
+            let (kind, bytes) = match message.data {
+                Data::Json(bytes) => (PayloadKind::Json, bytes),
+                Data::Binary(bytes) => (PayloadKind::Binary, bytes),
+            };
+            NewEntry { id: message.id, sent: message.sent, payload: Payload { kind, bytes } }
+        });
+        let (room, from, messages) = (self.name.clone(), identity.user().clone(), messages.collect());
+        let (create, placed) = (life.is_none() && self.may_be_created_by(identity), self.is_placed());
+        match publish.hold_ms {
+            Some(hold_ms) => Command::Hold(HoldEntry { room, life, from, messages, hold_ms, create, placed }),
+            None => {
+                let expect = publish.expect;
+                Command::Publish(PublishEntry { room, life, from, messages, expect, create, placed })
+            }
         }
     }
-}
 
-/// The reply to a publish of so many messages of that outcome, which is counted.
-pub(crate) fn published(
-    edge: &Edge,
-    outcome: Result<Outcome, Error>,
-    messages: usize,
-) -> Result<PublishOk, Error> {
-    let ok = match outcome? {
-        Outcome::Published { epoch, offsets, duplicates, .. } => {
-            PublishOk { epoch, offsets, duplicates, held: false, expires: None }
-        }
-        Outcome::Held { epoch, expires, duplicate, .. } => PublishOk {
-            epoch,
-            offsets: Vec::new(),
-            duplicates: vec![duplicate; messages],
-            held: true,
-            expires: Some(expires),
-        },
-        Outcome::Refused(refusal) => return Err(failure::refused(&refusal)),
-        other => return Err(unexpected(&other)),
-    };
-    edge.metrics.published(&ok);
-    Ok(ok)
+    /// The reply to a publish of so many messages of that outcome, which is counted.
+    pub(crate) fn published(
+        &self,
+        outcome: Result<Outcome, Error>,
+        messages: usize,
+    ) -> Result<PublishOk, Error> {
+        let ok = match outcome? {
+            Outcome::Published { epoch, offsets, duplicates, .. } => {
+                PublishOk { epoch, offsets, duplicates, held: false, expires: None }
+            }
+            Outcome::Held { epoch, expires, duplicate, .. } => PublishOk {
+                epoch,
+                offsets: Vec::new(),
+                duplicates: vec![duplicate; messages],
+                held: true,
+                expires: Some(expires),
+            },
+            Outcome::Refused(refusal) => return Err(self.refused(&refusal)),
+            other => return Err(unexpected(&other)),
+        };
+        self.edge.metrics.published(&ok);
+        Ok(ok)
+    }
 }
 
 /// The outcome of another command.

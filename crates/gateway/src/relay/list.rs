@@ -59,7 +59,7 @@ async fn split(edge: &Edge, deadline: Instant) -> Result<Split, Error> {
             Route::Elsewhere(owner) => {
                 split.there.entry(owner.node).or_insert_with(|| (owner, Vec::new())).1.push(shard);
             }
-            Route::Electing { .. } => {
+            Route::Electing(_) => {
                 let text = format!("shard {} has no owner at the moment; try again", shard.0);
                 return Err(Error::new(ErrorCode::Unavailable, text));
             }

@@ -157,8 +157,7 @@ async fn heard<T>(edge: &Edge, next: impl Future<Output = Option<T>>) -> Option<
 /// Resolves when the room is known to have another owner, and the old one had time to see through what it had
 /// taken on: it may have died without a word.
 async fn other_owner(edge: &Edge, relayed: &Relayed) {
-    let shard = edge.host.shard_of(&relayed.room);
-    route_after(edge.host.as_ref(), shard, relayed.owner.epoch).await;
+    route_after(edge.host.as_ref(), relayed.owner.shard, relayed.owner.epoch).await;
     tokio::time::sleep(FAREWELL).await;
 }
 
@@ -182,8 +181,8 @@ async fn say_moved(edge: &Edge, relayed: &Relayed, to: &mut ClientSink, close: O
 }
 
 async fn new_owner(edge: &Edge, relayed: &Relayed) -> OwnerHint {
-    let shard = edge.host.shard_of(&relayed.room);
     let deadline = std::time::Instant::now() + LAST_WORD;
-    let route = edge.host.wait_route(shard, Some(relayed.owner.epoch), deadline).await;
+    let owner = &relayed.owner;
+    let route = edge.host.wait_route(owner.shard, Some(owner.epoch), deadline).await;
     owner_hint(edge, &relayed.room, &route)
 }

@@ -11,12 +11,12 @@ use futures::future::BoxFuture;
 use roomkeeper_protocol::{
     Command, Error, ErrorCode, From, Join, JoinOk, OwnerHint, Publish, Reply, RoomRef,
 };
-use roomkeeper_types::{Epoch, LifeId, RoomName};
+use roomkeeper_types::{LifeId, RoomName};
 use tokio::sync::{oneshot, watch};
 
 use super::Followed;
 use super::upstream::{Place, Upstream};
-use crate::host::Owner;
+use crate::host::{Owner, Tenure};
 use crate::hub::Waiter;
 use crate::local::Span;
 use crate::route::route_after;
@@ -40,15 +40,19 @@ pub(crate) struct RemoteSeat {
 impl RemoteSeat {
     pub(super) fn new(conn: Arc<Conn>, upstream: Arc<Upstream>, room: RoomName, owner: Owner) -> Self {
         let place = upstream.places.add(&room);
-        let host = conn.edge.host.clone();
-        let (shard, epoch) = (host.shard_of(&room), owner.epoch);
-        let overtaken = Box::pin(async move { route_after(host.as_ref(), shard, epoch).await });
+        let (host, tenure) = (conn.edge.host.clone(), owner.tenure());
+        let overtaken = Box::pin(async move { route_after(host.as_ref(), tenure.shard, tenure.epoch).await });
         Self { conn, upstream, room, owner, place, followed: None, overtaken, is_over: false }
     }
 
-    /// The epoch of the ownership that the seat relies on.
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.owner.epoch
+    /// The ownership that the seat relies on.
+    pub(crate) fn tenure(&self) -> Tenure {
+        self.owner.tenure()
+    }
+
+    /// The room was put in another shard.
+    pub(crate) fn give_up(&mut self) {
+        self.is_over = true;
     }
 
     /// Whether it still stands, as far as is known here.
@@ -177,14 +181,31 @@ impl RemoteSeat {
         self.upstream.call(Command::Publish(publish), Box::new(move |reply| answer.give(reply))).await;
     }
 
+    /// Sends a command and waits for the answer.
+    ///
+    /// # Errors
+    /// As the command; `unavailable` where the socket to the owner ends.
+    pub(crate) async fn call(&mut self, command: Command) -> Result<Reply, Error> {
+        let (done, reply) = oneshot::channel();
+        let command = self.name(command);
+        self.upstream.call(command, Box::new(move |reply| drop(done.send(reply)))).await;
+        reply.await.unwrap_or_else(|_| Err(Error::new(ErrorCode::Unavailable, "the owner gave no answer")))
+    }
+
     /// Sends any other command on its way.
-    pub(crate) async fn ask(&mut self, mut command: Command, ticket: Ticket) {
+    pub(crate) async fn ask(&mut self, command: Command, ticket: Ticket) {
+        let command = self.name(command);
+        self.upstream.call(command, Box::new(move |reply| ticket.answer(reply))).await;
+    }
+
+    /// The socket to the owner is bound to no room.
+    fn name(&self, mut command: Command) -> Command {
         if let Command::Create(create) = &mut command {
             create.room = Some(self.room.clone());
         } else if let Some(room) = command.room_mut() {
             room.room = Some(self.room.clone());
         }
-        self.upstream.call(command, Box::new(move |reply| ticket.answer(reply))).await;
+        command
     }
 
     fn named(&self, life: Option<LifeId>) -> RoomRef {

@@ -164,10 +164,7 @@ impl Listener for Places {
     async fn push(&self, push: Push, frame: Bytes) {
         let room = match &push {
             Push::Moved(hint) => {
-                let host = self.conn.edge.host.as_ref();
-                if let Some(node) = hint.node {
-                    host.learn_owner(host.shard_of(&hint.room), node, hint.epoch);
-                }
+                self.conn.edge.whereabouts.learn_hint(hint);
                 return self.set(&hint.room, Place::Moved(hint.clone()));
             }
             Push::Sync { room, .. }

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use roomkeeper_types::{Epoch, RoomName, ShardId};
 
-use super::{Ask, Way, decide};
+use super::{Ask, Way, decide, find_route};
 use crate::edge::Edge;
-use crate::host::{Host, Owned, Owner, Route};
+use crate::host::{Host, Owned, Owner, Route, Tenure};
 
 /// An owner that was asked in vain is asked again after so long, if there is no newer one.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -26,27 +26,20 @@ pub(crate) enum Place {
 }
 
 /// Finds out what to do with a request for a room; waits until `deadline` while the room has no owner. An
-/// owner whose epoch is not above `stale` was asked and does not own it, or could not be reached.
+/// owner of the same shard whose epoch is not above that of `stale` was asked and does not own it, or could not be
+/// reached.
 pub(crate) async fn place(
     edge: &Edge,
     room: &RoomName,
     ask: Ask,
-    stale: Option<Epoch>,
+    stale: Option<Tenure>,
     deadline: Instant,
 ) -> Place {
-    let host = edge.host.as_ref();
-    let shard = host.shard_of(room);
-    if ask.relayed {
-        // The relay waits, and asks again.
-        return match host.route(shard) {
-            Route::Owned(owned) => Place::Here(owned),
-            other => Place::Misdirected(other),
-        };
-    }
-    match next_route(host, shard, stale, deadline).await {
+    match find_route(edge, room, ask.relayed, stale, deadline).await {
         Route::Owned(owned) => Place::Here(owned),
+        elsewhere if ask.relayed => Place::Misdirected(elsewhere),
         Route::Elsewhere(owner) => Place::There(owner, decide(ask)),
-        Route::Electing { .. } => Place::Nowhere,
+        Route::Electing(_) => Place::Nowhere,
     }
 }
 
@@ -61,15 +54,15 @@ pub(crate) async fn next_route(
     if stale.is_some() {
         let pause = deadline.min(Instant::now() + RETRY_PAUSE);
         match host.wait_route(shard, stale, pause).await {
-            Route::Electing { .. } => {}
+            Route::Electing(_) => {}
             route => return route,
         }
     }
     if Instant::now() >= deadline {
         // Nobody newer came, and the time is up.
         return match host.route(shard) {
-            Route::Elsewhere(owner) => Route::Electing { epoch: owner.epoch },
-            route => route,
+            Route::Owned(owned) => Route::Owned(owned),
+            route => Route::Electing(route.tenure()),
         };
     }
     host.wait_route(shard, None, deadline).await
@@ -81,7 +74,7 @@ pub(crate) async fn route_after(host: &dyn Host, shard: ShardId, epoch: Epoch) {
         let found = match host.wait_route(shard, Some(epoch), Instant::now() + WATCH_ROUND).await {
             Route::Owned(owned) => owned.epoch() > epoch,
             Route::Elsewhere(owner) => owner.epoch > epoch,
-            Route::Electing { .. } => false,
+            Route::Electing(_) => false,
         };
         if found {
             return;

@@ -4,11 +4,13 @@ mod decide;
 mod hold;
 mod location;
 mod spread;
+mod whereabouts;
 
 pub(crate) use decide::{Ask, RouteMode, Way, decide};
 pub(crate) use hold::{Place, next_route, place, route_after};
 pub(crate) use location::{Query, location, relay_path, socket_url};
 pub(crate) use spread::spread;
+pub(crate) use whereabouts::{Whereabouts, find_route};
 
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use roomkeeper_protocol::OwnerHint;
 use roomkeeper_types::RoomName;
 
 use crate::edge::Edge;
-use crate::host::Route;
+use crate::host::{Route, Tenure};
 
 /// Header of a request that a node relays for a client: the node's number. Such a request is never relayed
 /// again.
@@ -33,13 +35,15 @@ pub(crate) fn owner_hint(edge: &Edge, room: &RoomName, route: &Route) -> OwnerHi
     let host = edge.host.as_ref();
     let wait = spread(edge.tasks.len()).mul_f64(rand::random());
     let retry_after_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-    let (node, url, epoch) = match route {
-        Route::Owned(owned) => {
+    let (node, url) = match route {
+        Route::Owned(_) => {
             let identity = host.identity();
-            (Some(identity.node), Some(identity.client_url.clone()), owned.epoch())
+            (Some(identity.node), Some(identity.client_url.clone()))
         }
-        Route::Elsewhere(owner) => (Some(owner.node), Some(owner.url.clone()), owner.epoch),
-        Route::Electing { epoch } => (None, None, *epoch),
+        Route::Elsewhere(owner) => (Some(owner.node), Some(owner.url.clone())),
+        Route::Electing(_) => (None, None),
     };
-    OwnerHint { room: room.clone(), node, url, epoch, shard: None, retry_after_ms }
+    let Tenure { shard, epoch } = route.tenure();
+    let shard = (shard != host.hash_shard(room)).then_some(shard);
+    OwnerHint { room: room.clone(), node, url, epoch, shard, retry_after_ms }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use roomkeeper_protocol::{Command, Error, ErrorCode, Isolation, Join, JoinOk, Publish, Reply};
 use roomkeeper_room::read::RoomInfo;
-use roomkeeper_types::{Epoch, LifeId};
+use roomkeeper_types::LifeId;
 
 use super::conn::{Conn, Outgoing, Ticket};
 use super::credit::Credit;
@@ -16,8 +16,9 @@ use super::subscription::Subscription;
 use super::window::Answer;
 use crate::clock::now;
 use crate::failure;
+use crate::host::Tenure;
 use crate::hub::{Counting, Full, MemberId, Membership, Subscriber, Waiter};
-use crate::local::{LocalRoom, Span, cursor_in, open_holds, publish_command, published};
+use crate::local::{LocalRoom, Span, cursor_in, open_holds};
 use crate::route::OWNERSHIP_ENDS;
 
 /// How long members that a former owner knew may take to come back.
@@ -25,7 +26,8 @@ const SETTLING: Duration = Duration::from_secs(8);
 
 /// A socket's place in a room that this node owns.
 pub(crate) struct LocalSeat {
-    room: LocalRoom,
+    /// Shared with publishes under way.
+    room: Arc<LocalRoom>,
     lost: BoxFuture<'static, ()>,
     /// Seen to be lost.
     is_over: bool,
@@ -33,17 +35,27 @@ pub(crate) struct LocalSeat {
 
 impl LocalSeat {
     pub(crate) fn new(room: LocalRoom) -> Self {
-        Self { lost: room.owned.lost(), room, is_over: false }
+        Self { lost: room.owned.lost(), room: Arc::new(room), is_over: false }
     }
 
-    /// The epoch of the ownership.
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.room.owned.epoch()
+    /// The ownership.
+    pub(crate) fn tenure(&self) -> Tenure {
+        self.room.owned.tenure()
     }
 
-    /// Whether the ownership lasts.
+    /// Whether the ownership lasts, and is one of the room.
     pub(crate) fn is_current(&self) -> bool {
-        !self.is_over && self.room.owned.is_current()
+        !self.is_over && !self.room.is_elsewhere() && self.room.owned.is_current()
+    }
+
+    /// Whether the room was found out to be in another shard: nothing of it was done here.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.room.is_elsewhere()
+    }
+
+    /// The room was put in another shard.
+    pub(crate) fn give_up(&mut self) {
+        self.is_over = true;
     }
 
     /// Resolves when the ownership is over.
@@ -82,7 +94,7 @@ impl LocalSeat {
 
     /// Whether the ownership is over. The log, which refused something, may be the first to know.
     pub(crate) async fn is_over_soon(&mut self) -> bool {
-        tokio::time::timeout(OWNERSHIP_ENDS, self.lost()).await.is_ok() || !self.is_current()
+        !self.is_current() || tokio::time::timeout(OWNERSHIP_ENDS, self.lost()).await.is_ok()
     }
 
     /// Hands a publish to the shard. Waits while its queue is full: the socket is not read meanwhile.
@@ -93,12 +105,12 @@ impl LocalSeat {
         life: Option<LifeId>,
         answer: Answer,
     ) {
-        let (create, count) = (self.room.may_be_created_by(&conn.identity()), publish.messages.len());
-        let command = publish_command(&self.room.name, life, conn.user(), publish, create);
-        let edge = self.room.edge.clone();
+        let count = publish.messages.len();
+        let command = self.room.publish_command(life, &conn.identity(), publish);
+        let room = self.room.clone();
         let done = Box::new(move |outcome: Result<_, _>| {
             let outcome = outcome.map_err(|error| failure::unsubmitted(&error));
-            answer.give(published(&edge, outcome, count).map(Reply::Publish));
+            answer.give(room.published(outcome, count).map(Reply::Publish));
         });
         self.room.owned.submit(command, done).await;
     }
@@ -115,7 +127,7 @@ impl LocalSeat {
             Command::Presence(presence) => self.room.presence(presence.life).await.map(Reply::Presence),
             Command::Signal(signal) => self.room.signal(conn.user(), signal).map(|()| Reply::Signal),
             Command::History(history) => self.room.history(&history).await.map(Reply::History),
-            Command::Create(create) => self.room.create(&create).await.map(Reply::Create),
+            Command::Create(create) => self.room.create(&create.options).await.map(Reply::Create),
             Command::Delete(room) => self.room.delete(room.life).await.map(|()| Reply::Delete),
             other => Err(failure::not_yet(other.name())),
         }

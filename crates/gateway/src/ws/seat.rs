@@ -1,9 +1,9 @@
 //! Where a lane's commands go: to a room of this node, or to its owner through another socket.
 
 use roomkeeper_protocol::OwnerHint;
-use roomkeeper_types::Epoch;
 
 use super::local_seat::LocalSeat;
+use crate::host::Tenure;
 use crate::relay::RemoteSeat;
 
 /// Where a lane's commands go.
@@ -15,11 +15,19 @@ pub(crate) enum Seat {
 }
 
 impl Seat {
-    /// The epoch of the ownership that the seat relies on.
-    pub(crate) fn epoch(&self) -> Epoch {
+    /// The ownership that the seat relies on.
+    pub(crate) fn tenure(&self) -> Tenure {
         match self {
-            Self::Local(seat) => seat.epoch(),
-            Self::Remote(seat) => seat.epoch(),
+            Self::Local(seat) => seat.tenure(),
+            Self::Remote(seat) => seat.tenure(),
+        }
+    }
+
+    /// The room was put in another shard: the seat is lost.
+    pub(crate) fn give_up(&mut self) {
+        match self {
+            Self::Local(seat) => seat.give_up(),
+            Self::Remote(seat) => seat.give_up(),
         }
     }
 

@@ -55,7 +55,7 @@ fn table() -> Vec<(String, u64, &'static str)> {
             "bad_request",
         ),
         (r#"{"id": 7, "rooms": {"limit": 0}}"#.into(), 7, "bad_request"),
-        (r#"{"id": 7, "create": {"room": "a", "placement": "least_loaded"}}"#.into(), 7, "bad_request"),
+        (r#"{"id": 7, "create": {"room": "a", "placement": "anywhere"}}"#.into(), 7, "bad_request"),
         (r#"{"id": 7, "hello": {"user": ""}}"#.into(), 7, "bad_request"),
         // Rooms outside the grammar.
         (r##"{"id": 7, "join": {"room": "#general"}}"##.into(), 7, "bad_request"),

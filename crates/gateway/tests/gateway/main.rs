@@ -10,6 +10,8 @@ mod handover;
 mod limits;
 mod metrics;
 mod moved;
+mod options;
+mod placement;
 mod relay;
 mod rest;
 mod room_socket;

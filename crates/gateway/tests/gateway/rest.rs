@@ -162,7 +162,7 @@ async fn request_that_makes_no_sense_has_a_json_error() {
         (Method::GET, "/v1/rooms/a/ws", String::new(), 426, "bad_request"),
         (Method::GET, "/v1/ws", String::new(), 426, "bad_request"),
         (Method::PUT, "/v1/rooms/a", "[]".into(), 400, "bad_request"),
-        (Method::PUT, "/v1/rooms/a", r#"{"placement": "least_loaded"}"#.into(), 400, "bad_request"),
+        (Method::PUT, "/v1/rooms/a", r#"{"placement": "anywhere"}"#.into(), 400, "bad_request"),
         (Method::POST, "/v1/rooms/a/messages", "{".into(), 400, "bad_request"),
         (Method::POST, "/v1/rooms/a/messages", publish(json!([])), 400, "bad_request"),
         (

@@ -54,7 +54,8 @@ impl ConnectArgs {
     /// The settings of a client that starts from these URLs.
     pub(crate) fn config(&self) -> ClientConfig {
         let urls = self.urls.iter().map(|url| url.trim_end_matches('/'));
-        ClientConfig { token: self.token.clone(), ..ClientConfig::new(urls) }
+        let token = self.token.as_ref().map(|token| token.secret().to_owned().into());
+        ClientConfig { token, ..ClientConfig::new(urls) }
     }
 
     /// A client, after a look at whether anyone is there.

@@ -175,6 +175,27 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("gateway.max_connections", Kind::Number, "Connections served at once; further ones wait."),
     key("gateway.max_rooms_per_socket", Kind::Number, "Rooms that one session socket may use at once."),
+    key("gateway.room_defaults.retain", Kind::Text, "Messages older than this are trimmed; unset: none."),
+    key(
+        "gateway.room_defaults.retain_messages",
+        Kind::Number,
+        "Messages beyond this many are trimmed, the oldest first; unset: none.",
+    ),
+    key(
+        "gateway.room_defaults.retain_bytes",
+        Kind::Number,
+        "Bytes of data beyond this many are trimmed, the oldest messages first; unset: none.",
+    ),
+    key(
+        "gateway.room_defaults.presence",
+        Kind::Switch,
+        "Whether members are counted and told of each other.",
+    ),
+    key(
+        "gateway.room_defaults.max_members",
+        Kind::Number,
+        "Members beyond this many are refused; unset: none.",
+    ),
     key("gateway.limits.max_frame", Kind::Number, "Bytes of a frame or of an HTTP body."),
     key("gateway.limits.max_message", Kind::Number, "Bytes of one message's data."),
     key("gateway.limits.max_batch", Kind::Number, "Messages of one publish."),
@@ -242,6 +263,10 @@ mod tests {
         full.cluster.secret = Some(String::new());
         full.auth.issuer = Some(String::new());
         full.auth.audience = Some(String::new());
+        let defaults = &mut full.gateway.room_defaults;
+        defaults.retain = Some(std::time::Duration::from_secs(1));
+        (defaults.retain_messages, defaults.retain_bytes) = (Some(1), Some(1));
+        defaults.max_members = Some(1);
         let mut paths = Vec::new();
         leaves("", &Value::try_from(full).unwrap(), &mut paths);
         let mut listed: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();

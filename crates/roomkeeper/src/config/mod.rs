@@ -15,7 +15,7 @@ use roomkeeper_gateway::{Access, GatewayConfig};
 use roomkeeper_types::ShardCount;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use auth::Auth;
+pub(crate) use auth::{Auth, KeySource};
 pub(crate) use keys::default_file;
 pub(crate) use load::{Overrides, load};
 use size::Size;

@@ -23,7 +23,7 @@ use crate::host::{Host, Owner};
 use crate::hub::{FeedFrame, Hub, Subscriber, Waiter};
 use crate::identity::node_identity;
 use crate::relay::wire::{Listener, Wire};
-use crate::route::route_after;
+use crate::route::{Whereabouts, route_after};
 
 /// A room that nobody needs any more is followed for so long: clients come back.
 const LINGER: Duration = Duration::from_secs(1);
@@ -35,6 +35,7 @@ const PAGE_ITEMS: u32 = 256;
 /// This node's one socket to an owner.
 pub(super) struct Link {
     host: Arc<dyn Host>,
+    whereabouts: Arc<Whereabouts>,
     /// The feeds of what is followed.
     hub: Arc<Hub>,
     pulse: Pulse,
@@ -63,6 +64,7 @@ impl Link {
         let state = State { rooms: Rooms::new(hub.clone()), pages: Pages::default(), is_over: false };
         let link = Arc::new(Self {
             host: edge.host.clone(),
+            whereabouts: edge.whereabouts.clone(),
             hub,
             pulse: Pulse::default(),
             state: Mutex::new(state),
@@ -246,9 +248,7 @@ impl Listener for Link {
                 }
             }
             Push::Moved(hint) => {
-                if let Some(node) = hint.node {
-                    self.host.learn_owner(self.host.shard_of(&hint.room), node, hint.epoch);
-                }
+                self.whereabouts.learn_hint(&hint);
                 self.state.lock().rooms.moved(&hint.room, Instant::now());
                 self.changed.notify_one();
             }

@@ -7,11 +7,12 @@
 use std::time::{Duration, Instant};
 
 use roomkeeper_protocol::{OwnerHint, Push};
-use roomkeeper_types::{Epoch, RoomName};
+use roomkeeper_types::RoomName;
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{Flow, Lane, Seat};
+use crate::host::Tenure;
 use crate::route::{OWNERSHIP_ENDS, owner_hint};
 use crate::ws::conn::{Conn, Outgoing};
 
@@ -47,7 +48,7 @@ impl Lane {
             let hint = match seat.hint() {
                 Some(hint) => hint,
                 None => {
-                    let stale = moved.then(|| seat.epoch());
+                    let stale = moved.then(|| seat.tenure());
                     find_owner(&self.conn, &self.room, stale, deadline).await
                 }
             };
@@ -66,13 +67,13 @@ impl Lane {
             self.leaving.get_or_insert(Instant::now() + LINGER);
         }
         if resend && under_way {
-            self.resend(seat.epoch()).await;
+            self.resend(seat.tenure()).await;
         }
         Flow::On
     }
 
     /// Hands all that is under way to the next owner, once there is one; what cannot wait so long is unknown.
-    async fn resend(&mut self, former: Epoch) {
+    async fn resend(&mut self, former: Tenure) {
         let first = self.window.first_deadline().unwrap_or_else(Instant::now);
         let deadline = first.min(self.hold());
         let stop = self.stop().clone();
@@ -116,8 +117,9 @@ async fn stopped_for(stop: &CancellationToken, time: Duration) {
 }
 
 /// What the client is told of the room's owner, which is waited for until `deadline`.
-async fn find_owner(conn: &Conn, room: &RoomName, stale: Option<Epoch>, deadline: Instant) -> OwnerHint {
-    let host = conn.edge.host.as_ref();
-    let route = host.wait_route(host.shard_of(room), stale, deadline).await;
+async fn find_owner(conn: &Conn, room: &RoomName, stale: Option<Tenure>, deadline: Instant) -> OwnerHint {
+    let shard = conn.edge.whereabouts.find(room).shard;
+    let stale = stale.filter(|stale| stale.shard == shard).map(|stale| stale.epoch);
+    let route = conn.edge.host.wait_route(shard, stale, deadline).await;
     owner_hint(&conn.edge, room, &route)
 }

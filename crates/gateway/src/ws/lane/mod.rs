@@ -3,9 +3,11 @@
 //! A room socket has one lane, which its reader runs itself and which ends the socket soon after the room's
 //! ownership has ended. A session socket has one per room, each a task of its own, so that a room whose owner is
 //! being elected holds up no other; there the socket stays, and only the lane's seat goes. What happens when a
-//! seat is lost is in [`loss`], how one is found in [`seating`].
+//! seat is lost is in [`loss`], how one is found in [`seating`],
+//! how a create finds the shard for its room in [`placing`].
 
 mod loss;
+mod placing;
 mod seating;
 
 use std::future::pending;
@@ -262,7 +264,7 @@ impl Lane {
                 Ok(joined) => joined,
                 Err(unanswered) if Instant::now() < deadline => {
                     // It does not own the room, or is gone: somebody else will.
-                    stale = self.seat.as_ref().map(Seat::epoch);
+                    stale = self.seat.as_ref().map(Seat::tenure);
                     ticket = unanswered;
                     Box::pin(self.lose()).await;
                     continue;
@@ -312,8 +314,9 @@ impl Lane {
         ticket.answer(Ok(Reply::Credit));
     }
 
-    async fn ask(&mut self, command: Command, mut ticket: Ticket) {
+    async fn ask(&mut self, command: Command, ticket: Ticket) {
         let deadline = self.hold();
+        let Some((command, mut ticket)) = self.place(command, ticket, deadline).await else { return };
         let command = self.bind(command);
         if let Command::Commit(commit) = &command {
             ticket.note_commit(self.room.clone(), commit.consumer.clone());
@@ -338,10 +341,11 @@ impl Lane {
                 answer = Err(failure::no_owner());
             }
             let open = answer.as_ref().is_err_and(|error| error.code == ErrorCode::Unavailable);
-            if !(open && repeatable && Instant::now() < deadline && seat.is_over_soon().await) {
+            let again = open && (repeatable || seat.is_elsewhere()) && Instant::now() < deadline;
+            if !(again && seat.is_over_soon().await) {
                 return ticket.answer(answer);
             }
-            stale = Some(seat.epoch());
+            stale = Some(seat.tenure());
             Box::pin(self.lose()).await;
         }
     }

@@ -3,40 +3,35 @@
 use std::time::Instant;
 
 use roomkeeper_protocol::{Error, Push};
-use roomkeeper_types::Epoch;
 
 use super::{Lane, LocalSeat, Seat};
 use crate::failure;
-use crate::host::{Owner, Route};
+use crate::host::{Owner, Route, Tenure};
 use crate::local::LocalRoom;
 use crate::relay::Upstreams;
-use crate::route::{next_route, owner_hint, route_after};
+use crate::route::{find_route, owner_hint, route_after};
 
 impl Lane {
     /// Finds out where the room's commands go, if that is not known.
     ///
     /// # Errors
     /// `unavailable`: nowhere for now.
-    pub(super) async fn take_seat(&mut self, stale: Option<Epoch>, deadline: Instant) -> Result<(), Error> {
+    pub(super) async fn take_seat(&mut self, stale: Option<Tenure>, deadline: Instant) -> Result<(), Error> {
         match self.seat {
             Some(_) => Ok(()),
             None => Box::pin(self.find_seat(stale, deadline)).await,
         }
     }
 
-    async fn find_seat(&mut self, mut stale: Option<Epoch>, deadline: Instant) -> Result<(), Error> {
+    async fn find_seat(&mut self, mut stale: Option<Tenure>, deadline: Instant) -> Result<(), Error> {
         let edge = self.conn.edge.clone();
-        let shard = edge.host.shard_of(&self.room);
         loop {
             let relayed = self.relays_no_more();
-            let route = if relayed {
-                edge.host.route(shard)
-            } else {
-                next_route(edge.host.as_ref(), shard, stale, deadline).await
-            };
+            let route = find_route(&edge, &self.room, relayed, stale, deadline).await;
+            let asked = route.tenure();
             let owner = match route {
                 Route::Owned(owned) => {
-                    let room = LocalRoom { edge, owned, name: self.room.clone() };
+                    let room = LocalRoom::new(edge, owned, self.room.clone());
                     self.seat = Some(Seat::Local(LocalSeat::new(room)));
                     return Ok(());
                 }
@@ -47,13 +42,12 @@ impl Lane {
                     return Err(failure::not_owner(edge.host.identity().node));
                 }
                 Route::Elsewhere(owner) => owner,
-                Route::Electing { .. } => return Err(failure::no_owner()),
+                Route::Electing(_) => return Err(failure::no_owner()),
             };
-            let epoch = owner.epoch;
             match self.reach(owner).await {
                 Ok(()) => return Ok(()),
                 // It may be stopped or gone: somebody else will own the room.
-                Err(_) if Instant::now() < deadline => stale = Some(epoch),
+                Err(_) if Instant::now() < deadline => stale = Some(asked),
                 Err(error) => return Err(error),
             }
         }
@@ -61,8 +55,8 @@ impl Lane {
 
     /// Opens the way to another owner, unless it is overtaken meanwhile: one that is stopped does not answer.
     async fn reach(&mut self, owner: Owner) -> Result<(), Error> {
-        let (host, epoch) = (self.conn.edge.host.clone(), owner.epoch);
-        let shard = host.shard_of(&self.room);
+        let host = self.conn.edge.host.clone();
+        let (shard, epoch) = (owner.shard, owner.epoch);
         let upstreams = self.upstreams.get_or_insert_with(|| Upstreams::new(self.conn.clone()));
         let seat = tokio::select! {
             seat = upstreams.seat(&self.room, owner) => seat?,

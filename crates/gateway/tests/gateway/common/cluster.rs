@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
@@ -10,9 +11,13 @@ use parking_lot::Mutex;
 use roomkeeper_cluster::{NodeEntry, NodeState, Observer, ReplicaEntry, ShardEntry};
 use roomkeeper_gateway::Hub;
 use roomkeeper_gateway::host::{
-    ClusterMap, Completion, Host, Identity, LocalCopy, Owner, Ownership, Route, SubmitError, View,
+    ClusterMap, Completion, Host, Identity, LocalCopy, LocateError, Located, Owner, Ownership, Route,
+    SubmitError, Tenure, View,
 };
-use roomkeeper_room::{Applier, Batch, Command, MemRows, NewMessage, Outcome, Payload, PayloadKind, Publish};
+use roomkeeper_room::row::NameRow;
+use roomkeeper_room::{
+    Applier, Batch, Command, Forward, MemRows, NewMessage, Outcome, Payload, PayloadKind, Publish, read,
+};
 use roomkeeper_types::{
     ClusterId, Epoch, LogIndex, LogPosition, MessageId, NodeId, ReplicaId, RoomName, ShardCount, ShardId,
     Timestamp,
@@ -41,6 +46,8 @@ struct Shared {
     nodes: Mutex<Vec<(Identity, Arc<Hub>)>>,
     /// Counts changes of owners.
     changed: watch::Sender<u64>,
+    /// The shard with the least to do.
+    idle: Mutex<Option<ShardId>>,
 }
 
 struct Shard {
@@ -87,6 +94,7 @@ impl Cluster {
             shards: shards.collect(),
             nodes: Mutex::default(),
             changed: watch::Sender::new(0),
+            idle: Mutex::default(),
         };
         let cluster = Self(Arc::new(shared));
         for (shard, (submitted, mode)) in (0..).map(ShardId).zip(queues) {
@@ -101,7 +109,7 @@ impl Cluster {
         let node = NodeId(u32::try_from(nodes.len()).unwrap() + 1);
         let identity = Identity { cluster: self.0.id, node, client_url: url };
         nodes.push((identity.clone(), hub));
-        FakeNode { cluster: self.clone(), identity, believes: Arc::default() }
+        FakeNode { cluster: self.clone(), identity, believes: Arc::default(), sparse: Arc::default() }
     }
 
     /// Others reach the node at this URL from now on.
@@ -177,6 +185,28 @@ impl Cluster {
         self.apply(shard, Command::Publish(publish));
     }
 
+    /// From now on rooms that may go anywhere go to this shard.
+    pub(crate) fn set_idle(&self, shard: ShardId) {
+        *self.0.idle.lock() = Some(shard);
+    }
+
+    /// Forwards a room's name, as the owner of its hash shard does.
+    pub(crate) fn forward(&self, room: &str, to: ShardId) {
+        let forward = Forward { room: room.parse().unwrap(), to };
+        let outcome = self.apply(self.shard_of(room), Command::Forward(forward));
+        assert_eq!(outcome, Outcome::Forwarded { to });
+    }
+
+    /// The shard that the rows of the hash shard name for a room.
+    fn located(&self, room: &RoomName) -> Option<ShardId> {
+        let hash = room.hash_shard(self.count());
+        let row = read::name_row(&self.shard(hash).state.lock().rows, room).unwrap();
+        row.map(|row| match row {
+            NameRow::Life(_) => hash,
+            NameRow::Forward { shard, .. } => shard,
+        })
+    }
+
     fn owner(&self, shard: ShardId) -> (Option<NodeId>, Epoch) {
         let state = self.shard(shard).state.lock();
         (state.owner, state.epoch)
@@ -242,6 +272,8 @@ pub(crate) struct FakeNode {
     identity: Identity,
     /// Shards of which it believes something else than the truth.
     believes: Arc<Mutex<HashMap<ShardId, (NodeId, Epoch)>>>,
+    /// It has copies of the shards that it owns only, as most nodes of a large cluster.
+    sparse: Arc<AtomicBool>,
 }
 
 impl FakeNode {
@@ -257,6 +289,19 @@ impl FakeNode {
 }
 
 impl FakeNode {
+    /// Others reach the node by another gateway from now on.
+    pub(crate) fn set_edge(&self, url: String, hub: Arc<Hub>) {
+        let mut nodes = self.cluster.0.nodes.lock();
+        let (identity, present) = &mut nodes[self.identity.node.0 as usize - 1];
+        identity.client_url = url;
+        *present = hub;
+    }
+
+    /// It has no copies of other nodes' shards from now on.
+    pub(crate) fn make_sparse(&self) {
+        self.sparse.store(true, Ordering::Release);
+    }
+
     /// Lets the node see the truth again.
     pub(crate) fn forget(&self, shard: ShardId) {
         self.believes.lock().remove(&shard);
@@ -274,16 +319,20 @@ impl Host for FakeNode {
 
     fn route(&self, shard: ShardId) -> Route {
         if let Some((node, epoch)) = self.believes.lock().get(&shard).copied() {
-            return Route::Elsewhere(Owner { node, url: self.cluster.url(node), epoch });
+            return Route::Elsewhere(Owner { shard, node, url: self.cluster.url(node), epoch });
         }
         let doubtful = self.cluster.shard(shard).state.lock().doubtful;
         match self.cluster.owner(shard) {
-            (Some(node), epoch) if node == self.identity.node && doubtful => Route::Electing { epoch },
+            (Some(node), epoch) if node == self.identity.node && doubtful => {
+                Route::Electing(Tenure { shard, epoch })
+            }
             (Some(node), epoch) if node == self.identity.node => {
                 Route::Owned(Arc::new(FakeOwnership { cluster: self.cluster.clone(), node, shard, epoch }))
             }
-            (Some(node), epoch) => Route::Elsewhere(Owner { node, url: self.cluster.url(node), epoch }),
-            (None, epoch) => Route::Electing { epoch },
+            (Some(node), epoch) => {
+                Route::Elsewhere(Owner { shard, node, url: self.cluster.url(node), epoch })
+            }
+            (None, epoch) => Route::Electing(Tenure { shard, epoch }),
         }
     }
 
@@ -295,7 +344,7 @@ impl Host for FakeNode {
                 let fresh = match &route {
                     Route::Owned(owned) => stale.is_none_or(|stale| owned.epoch() > stale),
                     Route::Elsewhere(owner) => stale.is_none_or(|stale| owner.epoch > stale),
-                    Route::Electing { .. } => false,
+                    Route::Electing(_) => false,
                 };
                 if fresh || tokio::time::timeout_at(deadline.into(), changed.changed()).await.is_err() {
                     return route;
@@ -304,7 +353,9 @@ impl Host for FakeNode {
         })
     }
 
-    fn learn_owner(&self, shard: ShardId, _node: NodeId, epoch: Epoch) {
+    fn learn_owner(&self, shard: ShardId, node: NodeId, epoch: Epoch) {
+        let (owner, present) = self.cluster.owner(shard);
+        assert!(epoch < present || (epoch == present && owner == Some(node)), "{node} was named for {shard}");
         // It learns the truth, as far as it is told something newer than it believes.
         let mut believes = self.believes.lock();
         if believes.get(&shard).is_some_and(|(_, believed)| epoch > *believed) {
@@ -315,6 +366,10 @@ impl Host for FakeNode {
     }
 
     fn local(&self, shard: ShardId) -> Option<LocalCopy> {
+        let owns = self.cluster.owner(shard).0 == Some(self.identity.node);
+        if !owns && self.sparse.load(Ordering::Acquire) {
+            return None;
+        }
         let state = self.cluster.shard(shard).state.lock();
         let applied = LogPosition { epoch: state.epoch, index: LogIndex(state.index) };
         let replica = ReplicaId(u64::from(self.identity.node.0));
@@ -354,6 +409,31 @@ impl Host for FakeNode {
         }
     }
 
+    fn locate<'a>(&'a self, room: &'a RoomName, deadline: Instant) -> Located<'a> {
+        Box::pin(async move {
+            let shard = room.hash_shard(self.cluster.count());
+            let route = self.wait_route(shard, None, deadline).await;
+            if matches!(route, Route::Electing(_)) {
+                return Err(LocateError::NoOwner(shard));
+            }
+            Ok(self.cluster.located(room).unwrap_or(shard))
+        })
+    }
+
+    fn place<'a>(&'a self, room: &'a RoomName, deadline: Instant) -> Located<'a> {
+        Box::pin(async move {
+            let found = self.locate(room, deadline).await?;
+            let idle = self.cluster.0.idle.lock().filter(|idle| *idle != found);
+            match (self.cluster.located(room), idle) {
+                (None, Some(idle)) => {
+                    self.cluster.forward(room.as_str(), idle);
+                    Ok(idle)
+                }
+                _ => Ok(found),
+            }
+        })
+    }
+
     fn ready(&self) -> Result<(), String> {
         let electing = self.cluster.count().iter().find(|shard| self.cluster.owner(*shard).0.is_none());
         electing.map_or(Ok(()), |shard| Err(format!("shard {} has no owner", shard.0)))
@@ -368,6 +448,10 @@ struct FakeOwnership {
 }
 
 impl Ownership for FakeOwnership {
+    fn shard(&self) -> ShardId {
+        self.shard
+    }
+
     fn epoch(&self) -> Epoch {
         self.epoch
     }

@@ -39,12 +39,22 @@ impl Served {
 
     /// One that asks its clients for what `access` says.
     pub(crate) async fn guarded(cluster: &Cluster, config: GatewayConfig, access: Access) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (listener, url) = listen().await;
         let hub = Hub::new();
         let node = cluster.add_node(url.clone(), Arc::clone(&hub));
+        Self::serve((listener, url), node.clone(), Gateway::new(node, hub, config, access))
+    }
+
+    /// Another gateway in place of a node's: it remembers nothing.
+    pub(crate) async fn again(node: FakeNode) -> Self {
+        let (listener, url) = listen().await;
+        let hub = Hub::new();
+        node.set_edge(url.clone(), Arc::clone(&hub));
+        Self::serve((listener, url), node.clone(), Gateway::new(node, hub, config(), Access::open()))
+    }
+
+    fn serve((listener, url): (TcpListener, String), node: FakeNode, gateway: Gateway) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let gateway = Gateway::new(node.clone(), hub, config, access);
         let drain = gateway.drain();
         let mut registry = Registry::default();
         gateway.register_metrics(&mut registry);
@@ -81,6 +91,12 @@ impl Served {
         drop(self.stop.take());
         self.task.await.unwrap().unwrap();
     }
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
 }
 
 /// Settings with short waits.

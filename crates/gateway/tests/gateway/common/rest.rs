@@ -63,6 +63,18 @@ impl Rest {
         self.send(Method::POST, path, &body.to_string()).await
     }
 
+    /// Sends a request, and again wherever it is redirected. Returns how often that was, too.
+    pub(crate) async fn follow(&self, method: Method, path: &str, body: &str) -> (Answer, u32) {
+        let (mut answer, mut hops) = (self.send(method.clone(), path, body).await, 0);
+        while answer.status == StatusCode::TEMPORARY_REDIRECT {
+            hops += 1;
+            assert!(hops < 5, "it goes round");
+            let location = answer.header("location").to_owned();
+            answer = Self::new("").send(method.clone(), &location, body).await;
+        }
+        (answer, hops)
+    }
+
     pub(crate) async fn send(&self, method: Method, path: &str, body: &str) -> Answer {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in &self.headers {

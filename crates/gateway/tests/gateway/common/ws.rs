@@ -198,6 +198,11 @@ impl Client {
         self.pushes.is_empty()
     }
 
+    /// Whether no push came before what was read so far.
+    pub(crate) fn no_push_yet(&self) -> bool {
+        self.pushes.is_empty()
+    }
+
     async fn read(&mut self) -> Result<(), Ended> {
         let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame or the end");
         match next {
