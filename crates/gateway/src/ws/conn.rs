@@ -180,6 +180,13 @@ impl Conn {
         self.device.lock().clone()
     }
 
+    /// Who a command is carried out for. From then on the user does not change.
+    pub(crate) fn acting(&self) -> Identity {
+        let mut who = self.who.lock();
+        who.settle();
+        who.identity().clone()
+    }
+
     /// Who commands are carried out for.
     pub(crate) fn identity(&self) -> Identity {
         self.who.lock().identity().clone()

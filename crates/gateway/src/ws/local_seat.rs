@@ -106,7 +106,7 @@ impl LocalSeat {
         answer: Answer,
     ) {
         let count = publish.messages.len();
-        let command = self.room.publish_command(life, &conn.identity(), publish);
+        let command = self.room.publish_command(life, &conn.acting(), publish);
         let room = self.room.clone();
         let done = Box::new(move |outcome: Result<_, _>| {
             let outcome = outcome.map_err(|error| failure::unsubmitted(&error));
