@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the build needs beyond a Rust toolchain: a C and C++ compiler, libclang for RocksDB's bindings
-# and the mold linker; for root also what chaos-tests cuts networks and disks with. Does nothing where they are
+# and the mold linker, and Python for the tests of the documents; for root also what chaos-tests cuts networks and disks with. Does nothing where they are
 # there.
 set -euo pipefail
 
@@ -8,6 +8,8 @@ need=()
 command -v g++ >/dev/null || need+=(g++)
 command -v mold >/dev/null || need+=(mold)
 command -v curl >/dev/null || need+=(curl)
+# The documents' tests speak Python: the module that makes environments comes apart from it.
+python3 -c 'import ensurepip, venv' 2>/dev/null || need+=(python3-venv)
 compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || need+=(libclang-dev)
 if [ "$(id -u)" = 0 ]; then
     # Without root these faults are skipped, and said to be.

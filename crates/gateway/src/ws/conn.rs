@@ -327,10 +327,17 @@ impl Ticket {
             // A heartbeat in its short form, which wants no reply.
             return;
         }
-        if let (Some((room, consumer)), Ok(Reply::Commit(ok))) = (self.commits.take(), &result) {
-            self.conn.send(Outgoing::Grant(room, Grant::Committed(consumer, ok.committed)));
-        }
+        let granted = match (self.commits.take(), &result) {
+            (Some((room, consumer)), Ok(Reply::Commit(ok))) => {
+                Some(Outgoing::Grant(room, Grant::Committed(consumer, ok.committed)))
+            }
+            _ => None,
+        };
         self.conn.send(Outgoing::Reply(self.id, Box::new(result), self.permit.take()));
+        // Behind the reply, as are the messages that it lets through.
+        if let Some(granted) = granted {
+            self.conn.send(granted);
+        }
     }
 }
 

@@ -160,12 +160,13 @@ fn serve_socket(conn: &Arc<Conn>, command: Command, ticket: Ticket) {
         Command::Hello(hello) => ticket.answer(conn.hello(&hello).map(Reply::Hello)),
         Command::Rooms(rooms) => spawn_list(conn, rooms, ticket),
         Command::Heartbeat(heartbeat) => {
+            // What is missing comes behind the reply.
+            ticket.answer(Ok(Reply::Heartbeat));
             for (room, seen) in heartbeat.rooms {
                 if let Some(room) = room {
                     conn.send(Outgoing::Beat(room, Box::new(seen)));
                 }
             }
-            ticket.answer(Ok(Reply::Heartbeat));
         }
         other => ticket.answer(Err(crate::failure::not_yet(other.name()))),
     }

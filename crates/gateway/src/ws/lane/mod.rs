@@ -310,8 +310,8 @@ impl Lane {
         if let Some(refusal) = refusal {
             return ticket.answer(Err(refusal));
         }
-        self.conn.send(Outgoing::Grant(self.room.clone(), Grant::More(credit.more)));
         ticket.answer(Ok(Reply::Credit));
+        self.conn.send(Outgoing::Grant(self.room.clone(), Grant::More(credit.more)));
     }
 
     async fn ask(&mut self, command: Command, ticket: Ticket) {
