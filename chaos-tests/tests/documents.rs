@@ -140,6 +140,6 @@ fn openapi_document_fits_what_schemathesis_is_answered() {
         std::fs::remove_dir_all(&scratch).unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-        assert!(said.contains("16 tested") || said.contains("operations"), "{said}");
+        assert!(said.contains("Tested: 15"), "{said}");
     });
 }

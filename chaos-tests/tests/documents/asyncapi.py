@@ -50,7 +50,7 @@ async def main(base):
                 # All of the others have been answered; what they caused is waited for here.
                 for push in ("messages", "signal", "held", "rolled_back", "presence"):
                     await client.until(push)
-                beat = {"tour": {"seen": []}}
+                beat = {"talk": {"seen": []}}
                 for number in (101, 102):
                     await client.ask({"id": number, "heartbeat": {"rooms": beat}})
                 await client.until("sync")
@@ -62,7 +62,7 @@ async def main(base):
             kinds.add(kind)
             if kind == "join":
                 await other.ask({"id": 1, "hello": {"user": "bob"}})
-                await other.ask({"id": 2, "join": {"room": "tour", "presence": True}})
+                await other.ask({"id": 2, "join": {"room": "talk", "presence": True}})
         missing = set(DOCUMENT["components"]["schemas"]["Command"]["properties"]) - kinds - {"id"}
         if missing:
             sys.exit(f"no example of {missing}")
