@@ -38,10 +38,31 @@ pub struct GatewayConfig {
     pub drain_timeout: Duration,
     /// Connections served at once; further ones wait to be accepted.
     pub max_connections: usize,
+    /// Sockets that one user may have on this node, 0: any number. Clients that do not say who they are are not
+    /// counted.
+    pub max_connections_per_user: u32,
     /// Rooms that one session socket may use at once.
     pub max_rooms_per_socket: usize,
     /// What a room is created with where its creator names no other option, or it creates itself.
     pub room_defaults: RoomDefaults,
+    /// How much clients may ask for.
+    pub rates: RateLimits,
+}
+
+/// How much clients may ask for in a second, 0: without a limit. A second's worth may come at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimits {
+    /// Commands over one socket, or plain requests over one connection.
+    pub commands_per_connection: u32,
+    /// Bytes of a socket's frames.
+    pub bytes_per_connection: u32,
+    /// Messages published over one socket.
+    pub messages_per_connection: u32,
+    /// Messages published by one user through this node.
+    pub messages_per_user: u32,
+    /// Messages published to one room; kept by its owner.
+    pub messages_per_room: u32,
 }
 
 impl Default for GatewayConfig {
@@ -56,8 +77,10 @@ impl Default for GatewayConfig {
             head_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
             max_connections: 65_536,
+            max_connections_per_user: 0,
             max_rooms_per_socket: 10_000,
             room_defaults: RoomDefaults::default(),
+            rates: RateLimits::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::failure;
 use crate::host::Host;
 use crate::hub::Hub;
 use crate::identity::{Access, Caller};
+use crate::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::relay::{HttpRelay, NodeLinks};
 use crate::route::Whereabouts;
@@ -28,6 +29,8 @@ pub(crate) struct Edge {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: GatewayConfig,
     pub(crate) metrics: Metrics,
+    /// How much clients may ask for.
+    pub(crate) limiter: Limiter,
     /// Who may do what.
     pub(crate) access: Arc<Access>,
     /// To other nodes.
@@ -51,6 +54,7 @@ impl Edge {
         let metrics = Metrics::default();
         metrics.connections_max.set(i64::try_from(config.max_connections).unwrap_or(i64::MAX));
         Self {
+            limiter: Limiter::new(&config, metrics.limited.clone()),
             metrics,
             relay: HttpRelay::new(host.identity().node, access.clone()),
             links: NodeLinks::default(),

@@ -8,7 +8,7 @@
 //! - `ws`: sockets; `http`: plain HTTP and handshakes.
 //! - `route`: what happens to a request for a room of another node; `relay`: the way through this one.
 //! - `identity`: who a client is, and what it may do.
-//! - `metrics`: what all of them count.
+//! - `limits`: how much clients may ask for; `metrics`: what all of them count.
 //!
 //! Not here yet: TLS.
 
@@ -23,6 +23,7 @@ mod failure;
 mod http;
 mod hub;
 mod identity;
+mod limits;
 mod local;
 mod metrics;
 mod relay;
@@ -30,7 +31,7 @@ mod route;
 mod serve;
 mod ws;
 
-pub use config::{ConfigError, GatewayConfig};
+pub use config::{ConfigError, GatewayConfig, RateLimits};
 pub use defaults::RoomDefaults;
 pub use draining::Drain;
 pub use hub::Hub;

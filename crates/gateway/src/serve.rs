@@ -26,7 +26,8 @@ use crate::host::Host;
 use crate::http;
 use crate::hub::Hub;
 use crate::identity::Access;
-use crate::metrics::ConnectionKind;
+use crate::limits::Meter;
+use crate::metrics::{ConnectionKind, Limit};
 
 /// Read buffer of a connection before it is a socket; also the longest head of a request.
 const HTTP_BUFFER: usize = 64 << 10;
@@ -88,12 +89,13 @@ impl Gateway {
         let Self { edge } = self;
         listener.local_addr()?;
         let fan_out = tokio::spawn({
-            let (hub, stop) = (edge.hub.clone(), edge.tasks.clone());
+            let edge = edge.clone();
             async move {
                 // To the end of the last socket.
                 tokio::select! {
-                    () = hub.run() => {}
-                    () = stop.wait() => {}
+                    () = edge.hub.run() => {}
+                    () = edge.limiter.sweep() => {}
+                    () = edge.tasks.wait() => {}
                 }
             }
         });
@@ -116,6 +118,9 @@ async fn accept_until(edge: &Arc<Edge>, listener: &TcpListener, shutdown: impl F
     loop {
         let accepted = async {
             // Who finds no place waits in the listener's backlog.
+            if places.available_permits() == 0 {
+                edge.metrics.limited(Limit::Connections);
+            }
             let place = places.clone().acquire_owned().await;
             (place, listener.accept().await)
         };
@@ -125,7 +130,7 @@ async fn accept_until(edge: &Arc<Edge>, listener: &TcpListener, shutdown: impl F
         };
         match (place, accepted) {
             (Ok(place), Ok((tcp, address))) => {
-                let peer = Peer { address, _place: Arc::new(place) };
+                let peer = Peer { address, meter: Arc::default(), _place: Arc::new(place) };
                 edge.tasks.spawn(serve_connection(edge.clone(), tcp, peer, router.clone()));
             }
             (_, Err(error)) => {
@@ -142,6 +147,8 @@ async fn accept_until(edge: &Arc<Edge>, listener: &TcpListener, shutdown: impl F
 #[derive(Clone)]
 pub(crate) struct Peer {
     address: SocketAddr,
+    /// What the connection has asked for, before it is a socket.
+    meter: Arc<Meter>,
     _place: Arc<OwnedSemaphorePermit>,
 }
 
@@ -149,6 +156,11 @@ impl Peer {
     /// The client's address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What its plain requests have had.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 }
 
@@ -197,6 +209,9 @@ async fn serve_connection(edge: Arc<Edge>, tcp: TcpStream, peer: Peer, router: R
         }
     };
     if let Err(error) = ended {
+        if error.is_timeout() {
+            edge.metrics.limited(Limit::HeadTime);
+        }
         tracing::debug!(%error, "a connection ended");
     }
 }

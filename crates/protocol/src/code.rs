@@ -172,6 +172,8 @@ pub enum CloseCode {
     ProtocolError = 4502,
     /// A frame above `max_frame`.
     TooLarge = 4503,
+    /// The user has as many sockets as it may have.
+    TooManySockets = 4504,
 }
 
 impl CloseCode {

@@ -14,7 +14,7 @@ use crate::host::{Host, Route};
 use crate::relay::Misdirected;
 use crate::route::{location, socket_url};
 
-/// Seconds after which a client should try again that was held in vain.
+/// Seconds after which a client should try again that was held in vain, or asked too often: rates are by the second.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// A refused request: the error, with the status of its code.
@@ -34,12 +34,14 @@ impl IntoResponse for Failure {
     }
 }
 
-/// An error under a status of its own. Its code is an extension of the response, for whoever counts.
+/// An error under a status of its own. It is an extension of the response too, for whoever counts.
 pub(crate) fn error_with(status: StatusCode, error: &Error) -> Response {
     let mut response = json_bytes(status, encode_error_json(error));
-    response.extensions_mut().insert(error.code);
+    response.extensions_mut().insert(error.clone());
     let said = match status {
-        StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, RETRY_AFTER_SECONDS)),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            Some((RETRY_AFTER, RETRY_AFTER_SECONDS))
+        }
         StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
         _ => None,
     };
@@ -93,7 +95,7 @@ pub(crate) fn redirect(hint: &OwnerHint, uri: &Uri, hops: u32, socket: bool) -> 
 pub(crate) fn misdirected(host: &dyn Host, route: &Route) -> Response {
     let misdirected = Misdirected::new(host, route);
     let mut response = json(StatusCode::MISDIRECTED_REQUEST, &misdirected);
-    response.extensions_mut().insert(misdirected.error.code);
+    response.extensions_mut().insert(misdirected.error);
     response
 }
 

@@ -14,6 +14,7 @@ use roomkeeper_types::{ConsumerId, LifeId, Offset};
 use serde::Serialize;
 
 use super::answer::{Failure, json, reply};
+use super::messages::admit;
 use super::request::{RoomRequest, life, param};
 use super::rooms::same_room;
 use super::settle::{Asking, once};
@@ -83,11 +84,12 @@ pub(crate) async fn rollback(
 pub(crate) async fn signal(State(edge): State<Arc<Edge>>, request: RoomRequest) -> Result<Response, Failure> {
     let identity = request.allow(&edge, Action::Publish)?;
     let life = life(&request.parts.uri)?;
-    let user = identity.user();
+    let identity = &identity;
     let signalled = once(&edge, request, |room, body| async move {
         let signal = decode_signal_json(&body, &room.edge.config.limits)?;
         let named = named(&room, signal.room.clone(), life)?;
-        room.signal(user.clone(), Signal { room: named, ..signal })
+        admit(&room, identity, 1)?;
+        room.signal(identity.user().clone(), Signal { room: named, ..signal })
     });
     Ok(match signalled.await {
         Ok(_) => reply(StatusCode::OK, &Reply::Signal),

@@ -1,32 +1,57 @@
-//! Counting plain HTTP: the same commands as over sockets.
+//! Counting and limiting plain HTTP: the same commands as over sockets.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
-use http::{Method, StatusCode};
-use roomkeeper_protocol::{CommandKind, ErrorCode};
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode, request};
+use roomkeeper_protocol::{CommandKind, Error};
 
+use super::answer::Failure;
 use super::router::{CONFIRM, CURSOR, CURSORS, MESSAGES, PRESENCE, ROLLBACK, ROOM, ROOMS, SIGNAL};
 use crate::edge::Edge;
+use crate::identity::Caller;
 use crate::metrics::{Asked, Outcome};
+use crate::serve::Peer;
 
-/// Answers a request and counts it, if it is a command. Handshakes and health are none.
+/// Answers a request, if its connection may ask for that now, and counts it. Only commands are looked at: handshakes
+/// and health are none.
 pub(super) async fn count(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let Some(asked) = path.and_then(|path| asked(request.method(), path)) else {
         return next.run(request).await;
     };
     let taken = Instant::now();
-    let response = next.run(request).await;
-    let outcome = outcome(&response);
-    edge.metrics.answers.count(asked, outcome);
-    if asked == Asked::Command(CommandKind::Publish) && outcome != Outcome::Redirected {
+    let (parts, body) = request.into_parts();
+    let response = match admit(&edge, &parts, taken) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(error) => Failure(error).into_response(),
+    };
+    match (response.extensions().get::<Error>(), response.status()) {
+        (Some(error), _) => edge.metrics.answered(asked, Some(error)),
+        (None, StatusCode::TEMPORARY_REDIRECT) => {
+            edge.metrics.answered_as(asked, Outcome::Redirected);
+            return response;
+        }
+        (None, status) if status.is_success() => edge.metrics.answered(asked, None),
+        (None, _) => edge.metrics.answered_as(asked, Outcome::RefusedThere),
+    }
+    if asked == Asked::Command(CommandKind::Publish) {
         edge.metrics.publish_duration.observe(taken.elapsed());
     }
     response
+}
+
+/// What another node relays comes over connections of its own, for many clients.
+fn admit(edge: &Edge, parts: &request::Parts, now: Instant) -> Result<(), Error> {
+    match parts.extensions.get::<Peer>() {
+        Some(peer) if edge.limiter.limits_commands() && !matches!(edge.caller(parts), Caller::Relay(_)) => {
+            Ok(edge.limiter.command(peer.meter(), 0, now)?)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn asked(method: &Method, path: &str) -> Option<Asked> {
@@ -46,14 +71,4 @@ fn asked(method: &Method, path: &str) -> Option<Asked> {
         _ => return None,
     };
     Some(Asked::Command(command))
-}
-
-/// How a request was answered. This node's own errors bring their code along.
-fn outcome(response: &Response) -> Outcome {
-    match (response.extensions().get::<ErrorCode>(), response.status()) {
-        (Some(code), _) => Outcome::Refused(*code),
-        (None, StatusCode::TEMPORARY_REDIRECT) => Outcome::Redirected,
-        (None, status) if status.is_success() => Outcome::Ok,
-        (None, _) => Outcome::RefusedThere,
-    }
 }

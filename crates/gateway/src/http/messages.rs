@@ -1,11 +1,12 @@
 //! `/v1/rooms/{room}/messages`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
-use roomkeeper_auth::Action;
+use roomkeeper_auth::{Action, Identity};
 use roomkeeper_protocol::{
     Command, Error, From, History, Isolation, Publish, Reply, RoomRef, decode_publish_json, validate,
 };
@@ -17,6 +18,8 @@ use super::request::{RoomRequest, life, query};
 use super::rooms::same_room;
 use super::settle::Asking;
 use crate::edge::Edge;
+use crate::limits::Publisher;
+use crate::local::LocalRoom;
 
 #[derive(Deserialize)]
 struct HistoryQuery {
@@ -89,12 +92,25 @@ pub(crate) async fn publish(
         let publish = decode_publish_json(&asking.body, &edge.config.limits)?;
         same_room(publish.room.room.as_ref(), &room.name)?;
         let named = RoomRef { life: publish.room.life.or(life), ..publish.room };
+        // Where it may be stored already, no limit is to say that it is not.
+        if !asking.is_open {
+            admit(&room, &identity, publish.messages.len())?;
+        }
         // The ids of its messages tell that they are known, wherever it is sent again.
         match room.publish(&identity, Publish { room: named, ..publish }).await {
             Err(error) if asking.goes_on(&room, &error).await => {}
             published => return Ok(reply(StatusCode::OK, &Reply::Publish(published?))),
         }
     }
+}
+
+/// Takes so many messages from what may be published to a room by a user.
+///
+/// # Errors
+/// `rate_limited`.
+pub(super) fn admit(room: &LocalRoom, identity: &Identity, messages: usize) -> Result<(), Error> {
+    let by = Publisher { meter: None, user: Some(identity.user()), room: Some(&room.name) };
+    Ok(room.edge.limiter.publish(by, messages, Instant::now())?)
 }
 
 #[cfg(test)]

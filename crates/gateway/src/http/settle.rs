@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{Method, request};
+use http::{Method, StatusCode, request};
 use roomkeeper_auth::Behalf;
 use roomkeeper_protocol::{Error, ErrorCode};
 use roomkeeper_types::RoomName;
@@ -35,6 +35,8 @@ pub(crate) struct Asking {
     deadline: Instant,
     /// This ownership was asked in vain.
     stale: Option<Tenure>,
+    /// An owner was asked and its answer is not known: it may have carried the request out.
+    pub(crate) is_open: bool,
 }
 
 impl Asking {
@@ -46,7 +48,7 @@ impl Asking {
         let RoomRequest { room, ask, parts, body: unread, .. } = request;
         let body = body(edge, unread).await.map_err(|error| Failure(error).into_response())?;
         let deadline = Instant::now() + edge.config.hold;
-        Ok(Self { edge: edge.clone(), room, ask, parts, body, deadline, stale: None })
+        Ok(Self { edge: edge.clone(), room, ask, parts, body, deadline, stale: None, is_open: false })
     }
 
     /// The room.
@@ -79,9 +81,20 @@ impl Asking {
                     };
                     self.stale = Some(owner.tenure());
                     match ask_owner(&edge, &owner, &forwarded).await {
+                        // This owner's limit says nothing of what the one before did with it.
+                        Asked::Answered(response)
+                            if self.is_open && response.status() == StatusCode::TOO_MANY_REQUESTS =>
+                        {
+                            return Err(nowhere());
+                        }
                         Asked::Answered(response) => return Err(response),
-                        Asked::NotOwner(body) => Misdirected::learn(&edge, &self.room, &body),
-                        Asked::Again => {}
+                        Asked::NotOwner(body) => {
+                            Misdirected::learn(&edge, &self.room, &body);
+                            // It may have been the owner until a moment ago, and have lost the outcome with that.
+                            self.is_open = true;
+                        }
+                        Asked::Unsent => {}
+                        Asked::Again => self.is_open = true,
                     }
                 }
                 Place::There(owner, Way::Redirect | Way::Frame) => {
@@ -107,6 +120,7 @@ impl Asking {
         }
         let lost = tokio::time::timeout(OWNERSHIP_ENDS, room.owned.lost()).await.is_ok();
         self.stale = Some(room.owned.tenure());
+        self.is_open = true;
         lost || !room.owned.is_current()
     }
 
@@ -180,6 +194,8 @@ enum Asked {
     Answered(Response),
     /// The body of its `421`.
     NotOwner(Bytes),
+    /// It never got the request.
+    Unsent,
     /// Whoever owns the room next may be asked the same.
     Again,
 }
@@ -200,8 +216,11 @@ async fn ask_owner(edge: &Edge, owner: &Owner, forwarded: &Forwarded) -> Asked {
         Ok(Answer::Misdirected(body)) => Asked::NotOwner(body),
         Err(error) => {
             tracing::info!(node = owner.node.0, %error, "cannot relay");
-            let unsent = matches!(error, RelayError::Unsent(_));
-            if unsent || is_repeatable(&forwarded.method) { Asked::Again } else { Asked::Answered(nowhere()) }
+            match error {
+                RelayError::Unsent(_) => Asked::Unsent,
+                RelayError::Unanswered(_) if is_repeatable(&forwarded.method) => Asked::Again,
+                RelayError::Unanswered(_) => Asked::Answered(nowhere()),
+            }
         }
     }
 }

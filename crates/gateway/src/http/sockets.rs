@@ -21,6 +21,7 @@ use super::settle::nowhere;
 use crate::edge::Edge;
 use crate::host::Route;
 use crate::identity::{Caller, Credentials, Who, forbidden};
+use crate::limits::UserConnection;
 use crate::local::LocalRoom;
 use crate::metrics::{ConnectionKind, RedirectKind, RelayKind};
 use crate::relay::{DialError, Dialled, Errand, Misdirected, Relayed, dial, pipe, refusal_body};
@@ -62,10 +63,16 @@ pub(crate) async fn session(
     let caller = edge.caller(&parts);
     let ask = ask(&parts, &caller)?;
     let accepting = Accepting { edge, handshake, parts, ask };
-    match accepting.who(&caller, None) {
-        Ok(who) => Ok(accepting.serve(who, Purpose::Session)),
-        Err(refused) => Ok(accepting.refuse(refused)),
-    }
+    let who = match accepting.who(&caller, None) {
+        Ok(who) => who,
+        Err(refused) => return Ok(accepting.refuse(refused)),
+    };
+    // The relay of a session counts it.
+    let place = if ask.relayed { Ok(None) } else { accepting.place_of(&who) };
+    Ok(match place {
+        Ok(place) => accepting.serve(who, place, Purpose::Session),
+        Err(refused) => accepting.refuse(refused),
+    })
 }
 
 /// `GET /v1/rooms/{room}/ws`: a room socket.
@@ -85,7 +92,10 @@ pub(crate) async fn room(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
         match place(&edge, &room, ask, stale, deadline).await {
             Place::Here(owned) => {
                 let room = LocalRoom::new(edge, owned, room);
-                return Ok(accepting.serve(who, Purpose::Room(room)));
+                return Ok(match accepting.place_of(&who) {
+                    Ok(place) => accepting.serve(who, place, Purpose::Room(room)),
+                    Err(refused) => accepting.refuse(refused),
+                });
             }
             Place::Misdirected(route) => return Ok(misdirected(edge.host.as_ref(), &route)),
             Place::Nowhere => return Ok(nowhere()),
@@ -115,7 +125,7 @@ pub(crate) async fn room(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
                 return Ok(match way {
                     Way::Frame => {
                         edge.metrics.redirected(RedirectKind::Frame);
-                        accepting.serve(who, Purpose::Redirect(hint))
+                        accepting.serve(who, None, Purpose::Redirect(hint))
                     }
                     _ => {
                         edge.metrics.redirected(RedirectKind::Http);
@@ -168,12 +178,18 @@ impl Accepting {
         }
     }
 
+    /// The socket's place among its user's, where they are limited; who has not said who it is may do so by `hello`.
+    fn place_of(&self, who: &Who) -> Result<Option<UserConnection>, Refused> {
+        let place = self.edge.limiter.connect(who.identity().user());
+        place.map_err(|exceeded| Refused { error: exceeded.into(), code: CloseCode::TooManySockets })
+    }
+
     /// Refuses the handshake; where its token came as a subprotocol, over the socket, as browsers tell their pages
     /// nothing of any other refusal.
     fn refuse(self, Refused { error, code }: Refused) -> Response {
         match self.handshake.token {
             Some(_) if error.code != ErrorCode::BadRequest => {
-                self.serve(Who::unknown(), Purpose::Refusal(error, code))
+                self.serve(Who::unknown(), None, Purpose::Refusal(error, code))
             }
             _ => Failure(error).into_response(),
         }
@@ -190,13 +206,14 @@ impl Accepting {
         self.parts.headers.get(AUTHORIZATION).cloned().or_else(offered)
     }
 
-    fn serve(self, who: Who, purpose: Purpose) -> Response {
+    fn serve(self, who: Who, place: Option<UserConnection>, purpose: Purpose) -> Response {
         let Self { edge, handshake, parts, ask } = self;
         let setup = ConnSetup {
             codec: handshake.codec,
             single: !matches!(purpose, Purpose::Session),
             relayed: ask.relayed,
             who,
+            place,
         };
         let kind = match purpose {
             _ if ask.relayed => ConnectionKind::Relay,

@@ -106,6 +106,11 @@ impl Who {
         }
     }
 
+    /// Whether its token is still awaited.
+    pub(crate) fn is_nobody(&self) -> bool {
+        self.proof == Proof::None
+    }
+
     /// Whether a socket that is bound to the room can be of any use, as far as that is known before the first hello.
     pub(crate) fn may_do_something_in(&self, room: &RoomName) -> bool {
         matches!(self.proof, Proof::None | Proof::Word) || !self.identity.actions(room).is_empty()

@@ -12,7 +12,7 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
-use roomkeeper_protocol::{CloseCode, PublishOk};
+use roomkeeper_protocol::{CloseCode, Error, ErrorCode, PublishOk};
 
 pub(crate) use histogram::Histogram;
 use table::label;
@@ -84,6 +84,7 @@ label! {
         Forbidden = "4501",
         ProtocolError = "4502",
         TooLarge = "4503",
+        TooManySockets = "4504",
         /// The client closed it or was gone.
         Gone = "gone",
         /// The client took nothing for `write_stall`.
@@ -103,6 +104,54 @@ impl From<CloseCode> for Closed {
             CloseCode::Forbidden => Self::Forbidden,
             CloseCode::ProtocolError => Self::ProtocolError,
             CloseCode::TooLarge => Self::TooLarge,
+            CloseCode::TooManySockets => Self::TooManySockets,
+        }
+    }
+}
+
+label! {
+    /// A limit that a client came up against.
+    Limit, "limit" {
+        /// `rates.commands_per_connection`.
+        ConnectionCommands = "connection_commands",
+        /// `rates.bytes_per_connection`.
+        ConnectionBytes = "connection_bytes",
+        /// `rates.messages_per_connection`.
+        ConnectionMessages = "connection_messages",
+        /// `rates.messages_per_user`.
+        UserMessages = "user_messages",
+        /// `max_connections_per_user`.
+        UserConnections = "user_connections",
+        /// `rates.messages_per_room`.
+        RoomMessages = "room_messages",
+        /// `max_connections`: the client waited to be accepted.
+        Connections = "connections",
+        /// `max_rooms_per_socket`.
+        SocketRooms = "socket_rooms",
+        /// `head_timeout`: the connection was closed.
+        HeadTime = "head_time",
+        /// A client that was asked for a token had none in time: its socket was closed.
+        TokenTime = "token_time",
+        /// `limits.max_frame`, of a frame or a body.
+        FrameBytes = "frame_bytes",
+        /// `limits.max_message`.
+        MessageBytes = "message_bytes",
+        /// `limits.max_batch`.
+        BatchMessages = "batch_messages",
+    }
+}
+
+/// How often each limit was met.
+pub(crate) type Limited = Table<Limit, Counter>;
+
+impl Limit {
+    /// The limit of a size that an error tells of; the errors of `roomkeeper_protocol::validate` begin with the field.
+    pub(crate) fn of_size(error: &Error) -> Option<Self> {
+        match &error.message {
+            _ if error.code != ErrorCode::TooLarge => None,
+            text if text.starts_with("messages: ") => Some(Self::BatchMessages),
+            text if text.contains("data: ") => Some(Self::MessageBytes),
+            _ => Some(Self::FrameBytes),
         }
     }
 }
@@ -112,7 +161,7 @@ impl From<CloseCode> for Closed {
 pub(crate) struct Metrics {
     connections: Table<ConnectionKind, Gauge>,
     pub(crate) connections_max: Gauge,
-    pub(crate) answers: Answers,
+    answers: Answers,
     pub(crate) publish_duration: Histogram,
     messages_published: Counter,
     pub(crate) messages_delivered: Counter,
@@ -123,6 +172,7 @@ pub(crate) struct Metrics {
     /// Pages of the log for subscribers that the feed does not reach back to.
     pub(crate) log_pages: Counter,
     closed: Table<Closed, Counter>,
+    pub(crate) limited: Limited,
 }
 
 impl Default for Metrics {
@@ -140,6 +190,7 @@ impl Default for Metrics {
             relays: Table::default(),
             log_pages: Counter::default(),
             closed: Table::default(),
+            limited: Limited::default(),
         }
     }
 }
@@ -170,6 +221,7 @@ impl Metrics {
         of.register("log_pages", help, self.log_pages.clone());
         let help = "Sockets that ended, by the close code, or how they ended without one";
         of.register("sockets_closed", help, self.closed.clone());
+        of.register("limited", "Times that a client came up against a limit", self.limited.clone());
         of.register("feeds", "Rooms with subscribers on this node", fan_out.feeds.clone());
         of.register("subscriptions", "Subscriptions of all sockets", fan_out.subscriptions.clone());
     }
@@ -179,6 +231,23 @@ impl Metrics {
         let gauge = self.connections.of(kind).clone();
         gauge.inc();
         OpenConnection(gauge)
+    }
+
+    /// Something was answered, or refused.
+    pub(crate) fn answered(&self, asked: Asked, refusal: Option<&Error>) {
+        self.answered_as(asked, refusal.map_or(Outcome::Ok, |error| Outcome::Refused(error.code)));
+        if let Some(limit) = refusal.and_then(Limit::of_size) {
+            self.limited(limit);
+        }
+    }
+
+    /// The same of what may have been sent elsewhere.
+    pub(crate) fn answered_as(&self, asked: Asked, outcome: Outcome) {
+        self.answers.count(asked, outcome);
+    }
+
+    pub(crate) fn limited(&self, limit: Limit) {
+        self.limited.of(limit).inc();
     }
 
     /// A publish was answered by this node as the room's owner.

@@ -20,7 +20,8 @@ use super::subscription::Subscription;
 use crate::edge::Edge;
 use crate::hub::Ready;
 use crate::identity::{self, HelloError, Who};
-use crate::metrics::{Asked, Outcome};
+use crate::limits::{Meter, UserConnection};
+use crate::metrics::{Asked, Limit};
 
 /// Units of work that one socket may have under way; see [`Conn::admit`].
 const UNITS_MAX: u32 = 1024;
@@ -81,6 +82,10 @@ pub(crate) struct Conn {
     /// everything else by a few per room or per reply.
     out: UnboundedSender<Outgoing>,
     units: Arc<Semaphore>,
+    /// What the client has asked for.
+    meter: Meter,
+    /// Its place among its user's sockets, once it is known whose it is and if that matters.
+    place: Mutex<Option<UserConnection>>,
     subscriptions: AtomicU64,
     opened: Instant,
     /// When the client last gave a sign of life, milliseconds after `opened`.
@@ -93,6 +98,7 @@ pub(crate) struct ConnSetup {
     pub(crate) single: bool,
     pub(crate) relayed: bool,
     pub(crate) who: Who,
+    pub(crate) place: Option<UserConnection>,
 }
 
 impl Conn {
@@ -114,6 +120,8 @@ impl Conn {
             device: Mutex::default(),
             out,
             units: Arc::new(Semaphore::new(UNITS_MAX as usize)),
+            meter: Meter::default(),
+            place: Mutex::new(setup.place),
             subscriptions: AtomicU64::new(0),
             opened: Instant::now(),
             alive_ms: AtomicU64::new(0),
@@ -129,10 +137,10 @@ impl Conn {
         self.units.clone().acquire_many_owned(units).await.ok()
     }
 
-    /// Takes a `hello`. A token that is not valid ends the socket.
+    /// Takes a `hello`. A token that is not valid ends the socket, and so does a user who has as many as it may have.
     ///
     /// # Errors
-    /// `unauthorized`, `bad_request`.
+    /// `unauthorized`, `bad_request`, `rate_limited`.
     pub(crate) fn hello(&self, hello: &Hello) -> Result<HelloOk, Error> {
         if hello.session.is_some() {
             self.resumed.store(true, Ordering::Relaxed);
@@ -153,6 +161,7 @@ impl Conn {
             (who.identity().user().clone(), who.identity().expires())
         };
         self.renewed.notify_one();
+        self.take_place(&user)?;
         Ok(HelloOk {
             node: identity.node,
             cluster: identity.cluster,
@@ -163,6 +172,34 @@ impl Conn {
             features: Vec::new(),
             expires,
         })
+    }
+
+    /// Counts the socket among the user's.
+    fn take_place(&self, user: &UserId) -> Result<(), Error> {
+        let mut place = self.place.lock();
+        if !self.is_measured_here() || place.as_ref().is_some_and(|place| place.user() == user) {
+            return Ok(());
+        }
+        match self.edge.limiter.connect(user) {
+            Ok(taken) => {
+                *place = taken;
+                Ok(())
+            }
+            Err(exceeded) => {
+                self.end(CloseCode::TooManySockets, "too many sockets of this user");
+                Err(exceeded.into())
+            }
+        }
+    }
+
+    /// What its client has asked for, if that is measured here.
+    pub(crate) fn meter(&self) -> Option<&Meter> {
+        self.is_measured_here().then_some(&self.meter)
+    }
+
+    /// Whether its client's limits are kept here. A session's relay keeps them; one of a room socket reads nothing.
+    fn is_measured_here(&self) -> bool {
+        !self.relayed || self.single
     }
 
     /// The user in whose name a command is carried out.
@@ -217,7 +254,12 @@ impl Conn {
             let left = self.who.lock().time_left(&self.edge.access, self.opened);
             match left {
                 None => renewed.await,
-                Some(left) if left.is_zero() => return,
+                Some(left) if left.is_zero() => {
+                    if self.who.lock().is_nobody() {
+                        self.edge.metrics.limited(Limit::TokenTime);
+                    }
+                    return;
+                }
                 // Not all at once: a machine that slept has other clocks than its timers.
                 Some(left) => drop(tokio::time::timeout(left.min(LOOK_EVERY), renewed).await),
             }
@@ -258,7 +300,7 @@ impl Conn {
 
     /// A last reply, to what is no command: a close frame follows.
     pub(crate) fn refuse(&self, error: Error) {
-        self.edge.metrics.answers.count(Asked::Unreadable, Outcome::Refused(error.code));
+        self.edge.metrics.answered(Asked::Unreadable, Some(&error));
         self.send(Outgoing::Reply(0, Box::new(Err(error)), None));
     }
 
@@ -298,11 +340,11 @@ pub(crate) struct Ticket {
 impl Ticket {
     pub(crate) fn new(
         id: CommandId,
-        kind: Option<CommandKind>,
+        (kind, taken): (Option<CommandKind>, Instant),
         conn: Arc<Conn>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        Self { id, kind, taken: Instant::now(), conn, permit, answered: false, commits: None }
+        Self { id, kind, taken, conn, permit, answered: false, commits: None }
     }
 
     /// The command moves a cursor, by which the client's credit goes.
@@ -318,8 +360,7 @@ impl Ticket {
         self.answered = true;
         let metrics = &self.conn.edge.metrics;
         let asked = self.kind.map_or(Asked::Unreadable, Asked::Command);
-        let outcome = result.as_ref().err().map_or(Outcome::Ok, |error| Outcome::Refused(error.code));
-        metrics.answers.count(asked, outcome);
+        metrics.answered(asked, result.as_ref().err());
         if self.kind == Some(CommandKind::Publish) {
             metrics.publish_duration.observe(self.taken.elapsed());
         }

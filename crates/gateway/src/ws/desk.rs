@@ -14,6 +14,7 @@ use super::conn::{Conn, Outgoing, Ticket};
 use super::inbox::{Inbox, Input};
 use super::lane::{Flow, Lane};
 use crate::local::LocalRoom;
+use crate::metrics::Limit;
 use crate::relay::{Upstreams, list_rooms};
 
 /// How long a stopping node waits for the outcomes that are under way on a room socket.
@@ -209,6 +210,7 @@ impl Lanes {
         }
         // A node's link has the rooms of all its clients, whose sockets are limited there.
         if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket && !self.conn.relayed {
+            self.conn.edge.metrics.limited(Limit::SocketRooms);
             let text = "too many rooms on one socket: leave some first";
             return work.1.answer(Err(Error::new(ErrorCode::RateLimited, text)));
         }

@@ -1,10 +1,12 @@
 //! The reading half of a socket: frames in, commands out.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use roomkeeper_protocol::{CloseCode, Command, DecodeError, Error, ErrorCode, Frame, Request};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -14,8 +16,16 @@ use super::conn::{Conn, Outgoing, Ticket, units};
 pub(crate) struct Inbox<S> {
     stream: S,
     conn: Arc<Conn>,
-    /// Read, but not admitted yet, with the units it takes.
-    parked: Option<(Result<Request, DecodeError>, u32)>,
+    /// Read, but not admitted yet.
+    parked: Option<Parked>,
+}
+
+/// A frame that waits for its turn.
+struct Parked {
+    request: Result<Request, DecodeError>,
+    /// What it takes.
+    units: u32,
+    bytes: usize,
 }
 
 /// What a socket brought.
@@ -41,16 +51,12 @@ where
     /// dropped while it waits.
     pub(crate) async fn next(&mut self) -> Input {
         loop {
-            if let Some((_, units)) = &self.parked {
+            if let Some(Parked { units, .. }) = &self.parked {
                 let permit = self.conn.admit(*units).await;
-                let ticket = |id, kind| Ticket::new(id, kind, self.conn.clone(), permit);
-                match self.parked.take() {
-                    Some((Ok(Request { id, command }), _)) => {
-                        let ticket = ticket(id, Some(command.kind()));
-                        return Input::Command(command, ticket);
-                    }
-                    Some((Err(refused), _)) => ticket(refused.id, None).answer(Err(refused.error)),
-                    None => {}
+                if let Some(parked) = self.parked.take()
+                    && let Some(command) = self.unpark(parked, permit)
+                {
+                    return command;
                 }
             }
             let Some(message) = self.stream.next().await else { return Input::Gone };
@@ -66,12 +72,35 @@ where
         }
     }
 
+    /// The command of a frame that has its turn. What is none, or too much, is answered.
+    fn unpark(&self, parked: Parked, permit: Option<OwnedSemaphorePermit>) -> Option<Input> {
+        let now = Instant::now();
+        let ticket = |id, kind| Ticket::new(id, (kind, now), self.conn.clone(), permit);
+        let limiter = &self.conn.edge.limiter;
+        let admitted = self.conn.meter().map_or(Ok(()), |meter| limiter.command(meter, parked.bytes, now));
+        match (parked.request, admitted) {
+            (Ok(Request { id, command }), Ok(())) => {
+                let ticket = ticket(id, Some(command.kind()));
+                Some(Input::Command(command, ticket))
+            }
+            (Ok(Request { id, command }), Err(exceeded)) => {
+                ticket(id, Some(command.kind())).answer(Err(exceeded.into()));
+                None
+            }
+            (Err(refused), _) => {
+                ticket(refused.id, None).answer(Err(refused.error));
+                None
+            }
+        }
+    }
+
     fn read(&mut self, frame: &Frame) {
         self.conn.edge.metrics.bytes_received.inc_by(frame.bytes().len() as u64);
         let request = self.conn.codec.decode_request(frame, &self.conn.edge.config.limits);
         let command = request.as_ref().ok().map(|request| &request.command);
         let reads = matches!(command, Some(Command::History(_) | Command::Rooms(_)));
-        self.parked = Some((request, units(frame.bytes().len(), reads)));
+        let bytes = frame.bytes().len();
+        self.parked = Some(Parked { request, units: units(bytes, reads), bytes });
     }
 
     fn fail(&self, error: &tungstenite::Error) -> Input {

@@ -41,6 +41,8 @@ struct Pending {
     deadline: Instant,
     /// To be sent again. Its data are shared with what was sent.
     publish: Publish,
+    /// To how many owners it was handed.
+    handed: u32,
 }
 
 impl Window {
@@ -60,7 +62,8 @@ impl Window {
         }
         let number = state.next;
         state.next += 1;
-        state.pending.insert(number, Pending { ticket, deadline, publish });
+        let handed = u32::from(!state.broken);
+        state.pending.insert(number, Pending { ticket, deadline, publish, handed });
         let round = state.round;
         (!state.broken).then(|| Answer { window: self.clone(), number, round })
     }
@@ -71,7 +74,8 @@ impl Window {
         state.broken = false;
         state.round += 1;
         let round = state.round;
-        let again = state.pending.iter().map(|(number, pending)| {
+        let again = state.pending.iter_mut().map(|(number, pending)| {
+            pending.handed += 1;
             (pending.publish.clone(), Answer { window: self.clone(), number: *number, round })
         });
         again.collect()
@@ -158,10 +162,15 @@ impl Window {
     fn complete(&self, (round, number): (u64, u64), result: Result<Reply, Error>) {
         let mut state = self.state.lock();
         // It may have been answered already, as overdue or with one before it, or handed to another owner.
-        if round != state.round || !state.pending.contains_key(&number) {
-            return;
-        }
-        if result.as_ref().is_err_and(|error| error.code == ErrorCode::Unavailable) {
+        let pending = state.pending.get(&number).filter(|_| round == state.round);
+        let Some(handed) = pending.map(|pending| pending.handed) else { return };
+        let open = |error: &Error| match error.code {
+            ErrorCode::Unavailable => true,
+            // This owner's limit says nothing of what the one before did with it.
+            ErrorCode::RateLimited => handed > 1,
+            _ => false,
+        };
+        if result.as_ref().is_err_and(open) {
             state.broken = true;
             state.round += 1;
             drop(state);

@@ -12,6 +12,7 @@ mod metrics;
 mod moved;
 mod options;
 mod placement;
+mod rates;
 mod relay;
 mod rest;
 mod room_socket;

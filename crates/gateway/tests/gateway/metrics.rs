@@ -10,11 +10,12 @@ use serde_json::json;
 use crate::common::{Client, Cluster, Served, config, one_node, two_nodes, uuid};
 
 /// Every metric of docs/operations.md, with its type.
-const DOCUMENTED: [(&str, &str); 14] = [
+const DOCUMENTED: [(&str, &str); 15] = [
     ("commands_total", "counter"),
     ("connections", "gauge"),
     ("connections_max", "gauge"),
     ("feeds", "gauge"),
+    ("limited_total", "counter"),
     ("log_pages_total", "counter"),
     ("messages_delivered_total", "counter"),
     ("messages_published_total", "counter"),

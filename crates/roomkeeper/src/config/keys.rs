@@ -174,6 +174,11 @@ pub(super) const KEYS: &[Key] = &[
         "How long a stopping node takes at most to hand its rooms over, then to end its connections.",
     ),
     key("gateway.max_connections", Kind::Number, "Connections served at once; further ones wait."),
+    key(
+        "gateway.max_connections_per_user",
+        Kind::Number,
+        "Sockets that one user may have on this node, 0: any number. Those who do not say who they are are not counted.",
+    ),
     key("gateway.max_rooms_per_socket", Kind::Number, "Rooms that one session socket may use at once."),
     key("gateway.room_defaults.retain", Kind::Text, "Messages older than this are trimmed; unset: none."),
     key(
@@ -199,6 +204,27 @@ pub(super) const KEYS: &[Key] = &[
     key("gateway.limits.max_frame", Kind::Number, "Bytes of a frame or of an HTTP body."),
     key("gateway.limits.max_message", Kind::Number, "Bytes of one message's data."),
     key("gateway.limits.max_batch", Kind::Number, "Messages of one publish."),
+    key(
+        "gateway.rates.commands_per_connection",
+        Kind::Number,
+        "Commands a second over one socket, or plain requests over one connection. 0, here and below: any number.",
+    ),
+    key("gateway.rates.bytes_per_connection", Kind::Number, "Bytes a second of the frames of one socket."),
+    key(
+        "gateway.rates.messages_per_connection",
+        Kind::Number,
+        "Messages a second published over one socket.",
+    ),
+    key(
+        "gateway.rates.messages_per_user",
+        Kind::Number,
+        "Messages a second published by one user through this node.",
+    ),
+    key(
+        "gateway.rates.messages_per_room",
+        Kind::Number,
+        "Messages a second published to one room, kept by the node that owns it: the same on every node.",
+    ),
     key("log.filter", Kind::Text, "What is logged: level, or target=level, comma-separated."),
     key("log.format", Kind::Text, "\"text\" or \"json\"."),
 ];

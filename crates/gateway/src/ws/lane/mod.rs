@@ -26,6 +26,7 @@ use super::local_seat::LocalSeat;
 use super::seat::Seat;
 use super::window::{Answer, Window};
 use crate::failure;
+use crate::limits::{Exceeded, Publisher};
 use crate::local::LocalRoom;
 use crate::relay::Upstreams;
 
@@ -69,6 +70,8 @@ pub(crate) struct Lane {
     /// The client of a room socket was told that its room has moved; the socket is closed at this time, or when
     /// all that is under way has been answered.
     leaving: Option<Instant>,
+    /// A publish met a limit: until it would not, those behind it are not to overtake it.
+    limited: Option<(Exceeded, Instant)>,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
 }
@@ -97,6 +100,7 @@ impl Lane {
             fence_told: false,
             upstreams,
             leaving: None,
+            limited: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
         }
@@ -220,8 +224,12 @@ impl Lane {
             }
             return ticket.answer(Err(error));
         }
+        let now = Instant::now();
+        if let Err(exceeded) = self.admit(publish.messages.len(), now) {
+            return ticket.answer(Err(exceeded.into()));
+        }
         let timeout = publish.timeout_ms.map_or(self.conn.edge.config.command_timeout, Duration::from_millis);
-        let deadline = Instant::now() + timeout;
+        let deadline = now + timeout;
         let life = publish.room.life.or(self.life);
         let publish = Publish { room: RoomRef { life, ..publish.room }, ..publish };
         let entered = self.window.enter(ticket, deadline, publish.clone());
@@ -231,6 +239,25 @@ impl Lane {
         if let Some(answer) = entered {
             self.submit(publish, answer).await;
         }
+    }
+
+    /// Whether so many messages may be published now. Only asked when they come from the client: where they are
+    /// handed to the next owner, the one before may have stored them, and a definite no would be wrong.
+    fn admit(&mut self, messages: usize, now: Instant) -> Result<(), Exceeded> {
+        let limiter = &self.conn.edge.limiter;
+        if !limiter.limits_messages() {
+            return Ok(());
+        }
+        if let Some((exceeded, until)) = self.limited.filter(|(_, until)| now < *until) {
+            return Err(limiter.still(exceeded, until - now));
+        }
+        let meter = self.conn.meter();
+        let user = meter.map(|_| self.conn.user());
+        let room = matches!(self.seat, Some(Seat::Local(_))).then_some(&self.room);
+        let by = Publisher { meter, user: user.as_ref(), room };
+        let admitted = limiter.publish(by, messages, now);
+        self.limited = admitted.err().and_then(|exceeded| Some((exceeded, exceeded.until(now)?)));
+        admitted
     }
 
     /// Hands a publish to the seat.
@@ -329,6 +356,11 @@ impl Lane {
         loop {
             if let Err(error) = self.take_seat(stale, deadline).await {
                 return ticket.answer(Err(error));
+            }
+            if matches!(command, Command::Signal(_))
+                && let Err(exceeded) = self.admit(1, Instant::now())
+            {
+                return ticket.answer(Err(exceeded.into()));
             }
             let seat = match &mut self.seat {
                 Some(Seat::Local(seat)) => seat,

@@ -132,3 +132,13 @@ pub(crate) async fn three_nodes() -> (Cluster, [Served; 3]) {
 pub(crate) fn uuid() -> String {
     roomkeeper_types::MessageId::generate().to_string()
 }
+
+/// One node that owns everything, with these changes to its settings.
+pub(crate) async fn one_node_with(change: impl FnOnce(&mut GatewayConfig)) -> (Cluster, Served) {
+    let cluster = Cluster::new(4);
+    let mut config = config();
+    change(&mut config);
+    let served = Served::start(&cluster, config).await;
+    cluster.set_owner_of_all(served.id());
+    (cluster, served)
+}
