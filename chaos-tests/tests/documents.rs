@@ -9,9 +9,9 @@ use std::process::Stdio;
 use chaos_tests::cluster::Cluster;
 use chaos_tests::probe::{Socket, socket_url};
 use chaos_tests::shared::SharedCluster;
+use roomkeeper_types::MessageId;
 use serde_json::json;
 use tokio::process::Command;
-use uuid::Uuid;
 
 static CLUSTER: SharedCluster = SharedCluster::of(3);
 /// Where nothing is redirected, as schemathesis follows none.
@@ -84,7 +84,7 @@ fn curl_alone_creates_publishes_reads_sees_presence_and_deletes() {
             assert_eq!(answer("delete"), json!({}));
 
             // With somebody there, `curl` sees who.
-            let mut socket = Socket::open(&socket_url(&cluster.url(node), &path)).await.unwrap();
+            let mut socket = Socket::open(&socket_url(&cluster.url(node), &path), &[]).await.unwrap();
             socket.ok("hello", json!({ "user": "bob", "device": "phone" })).await.unwrap();
             socket.ok("join", json!({ "room": room, "presence": true })).await.unwrap();
             let url = format!("{base}/v1/rooms/{room}/presence");
@@ -119,7 +119,7 @@ fn openapi_document_fits_what_schemathesis_is_answered() {
     ALONE.run(async |cluster| {
         let url = cluster.url(0);
         // Not left in the checkout.
-        let scratch = std::env::temp_dir().join(format!("schemathesis-{}", Uuid::new_v4()));
+        let scratch = std::env::temp_dir().join(format!("schemathesis-{}", MessageId::generate()));
         std::fs::create_dir_all(&scratch).unwrap();
         let document = root().join("docs/openapi.yaml");
         let mut st = python("st").await;
