@@ -175,7 +175,7 @@ mod tests {
             "roomkeeper_shards_without_owner 2",
             "roomkeeper_epoch_changes_total 40",
             "roomkeeper_events_total{kind=\"election\"} 1",
-            "roomkeeper_events_total{kind=\"membership\"} 8",
+            "roomkeeper_events_total{kind=\"membership\"} 9",
             "roomkeeper_apply_lag_entries_max 5",
             "roomkeeper_replication_lag_entries_max 6",
             "roomkeeper_nodes 3",
