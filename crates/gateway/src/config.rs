@@ -22,9 +22,14 @@ pub struct GatewayConfig {
     /// How long a request for a shard without an owner is held before it is answered `503`.
     #[serde(with = "humantime_serde")]
     pub hold: Duration,
-    /// A socket that was silent for so long is pinged, and closed if it stays silent for as long again.
+    /// A socket that was silent for so long is pinged, and closed if it stays silent for as long again. Looked at
+    /// twice in this time, so a client that is gone is noticed within two and a half of it.
     #[serde(with = "humantime_serde")]
     pub ping_interval: Duration,
+    /// How long members that a room's former owner knew may take to come back to the next one, before they count
+    /// as having left.
+    #[serde(with = "humantime_serde")]
+    pub presence_settling: Duration,
     /// A socket that takes nothing for so long while the server has something for it is closed. Not for slow
     /// clients, which go on from the log, but for dead ones.
     #[serde(with = "humantime_serde")]
@@ -72,7 +77,8 @@ impl Default for GatewayConfig {
             limits: Limits::default(),
             command_timeout: Duration::from_secs(10),
             hold: Duration::from_secs(5),
-            ping_interval: Duration::from_secs(25),
+            ping_interval: Duration::from_secs(4),
+            presence_settling: Duration::from_secs(8),
             write_stall: Duration::from_secs(120),
             head_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
@@ -116,6 +122,7 @@ impl GatewayConfig {
             ("command_timeout", self.command_timeout),
             ("hold", self.hold),
             ("ping_interval", self.ping_interval),
+            ("presence_settling", self.presence_settling),
             ("write_stall", self.write_stall),
             ("head_timeout", self.head_timeout),
             ("drain_timeout", self.drain_timeout),

@@ -51,6 +51,9 @@ struct RoomBody {
     /// Of the payloads of the messages.
     bytes: u64,
     options: OptionsBody,
+    /// Absent where the room has no presence, or they are not known yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<u64>,
     replicas: Vec<ReplicaBody>,
 }
 
@@ -103,6 +106,7 @@ pub(crate) async fn show(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
         Ok(found) => found,
         Err(response) => return Ok(response),
     };
+    let members = room.member_count(&info);
     let body = RoomBody {
         room: info.room,
         life: info.life.to_string(),
@@ -115,6 +119,7 @@ pub(crate) async fn show(State(edge): State<Arc<Edge>>, request: RoomRequest) ->
         messages: info.messages,
         bytes: info.bytes,
         options: info.options.into(),
+        members,
         replicas: replicas(&edge, &room),
     };
     Ok(json(StatusCode::OK, &body))

@@ -11,7 +11,7 @@ use roomkeeper_types::{Epoch, LifeId, Timestamp};
 
 use super::event::Event;
 use super::feed::Feed;
-use super::members::{Full, MemberId, Told};
+use super::members::{Full, MemberId, Members, Told};
 use super::{Hub, Subscriber};
 
 /// Between two looks at rooms whose members have changed.
@@ -52,7 +52,10 @@ impl Subscriber {
         {
             self.hub.settling.lock().push((at, Arc::downgrade(&self.feed)));
         }
-        members.enter(&id, now, max)?;
+        // One of an ownership that was lost meanwhile counts as little as it will when it goes.
+        if members.is_of(epoch) {
+            members.enter(&id, now, max)?;
+        }
         drop(members);
         self.hub.note_change(&self.feed);
         Ok(Membership { hub: self.hub.clone(), feed: self.feed.clone(), id, epoch })
@@ -73,17 +76,28 @@ impl Drop for Membership {
 
 impl Hub {
     /// How many members a life has. `None`: that is not known yet.
-    pub(crate) fn member_count(&self, life: LifeId) -> Option<u64> {
-        let Some(feed) = self.feed(life) else { return Some(0) };
-        let members = feed.members.lock();
-        members.is_settled(Instant::now()).then(|| members.count())
+    pub(crate) fn member_count(&self, life: LifeId, counting: Counting) -> Option<u64> {
+        self.counted(life, counting, Members::count)
     }
 
     /// All members of a life. `None`: they are not known yet.
-    pub(crate) fn members(&self, life: LifeId) -> Option<Vec<Member>> {
-        let Some(feed) = self.feed(life) else { return Some(Vec::new()) };
-        let members = feed.members.lock();
-        members.is_settled(Instant::now()).then(|| members.list())
+    pub(crate) fn members(&self, life: LifeId, counting: Counting) -> Option<Vec<Member>> {
+        self.counted(life, counting, Members::list)
+    }
+
+    fn counted<T: Default>(
+        &self,
+        life: LifeId,
+        counting: Counting,
+        look: impl FnOnce(&Members) -> T,
+    ) -> Option<T> {
+        if counting.settles_at.is_some_and(|at| Instant::now() < at) {
+            return None;
+        }
+        // Nobody has come to this ownership where its members are not counted.
+        let feed = self.feed(life);
+        let members = feed.as_ref().map(|feed| feed.members.lock());
+        Some(members.filter(|members| members.is_of(counting.epoch)).map_or_else(T::default, |it| look(&it)))
     }
 
     fn note_change(&self, feed: &Arc<Feed>) {
@@ -103,6 +117,7 @@ impl Hub {
             *at > now
         });
         for feed in changed {
+            feed.members.lock().announce();
             feed.stir();
             self.mark_dirty(&feed);
         }

@@ -51,6 +51,8 @@ pub(super) struct Members {
     changes: VecDeque<Change>,
     /// Number of the change that comes next.
     next: u64,
+    /// Changes below may be told: they are in batches.
+    announced: u64,
     settles_at: Option<Instant>,
     /// The newest pushes, as most subscribers are told the same.
     picture: Option<(u64, Arc<Event>)>,
@@ -77,6 +79,16 @@ impl Members {
         // Numbers go on, so that nobody is told the changes of one ownership as another's.
         *self = Self { epoch, next: self.next + 1, settles_at, ..Self::default() };
         true
+    }
+
+    /// Whether this ownership counts members now.
+    pub(super) fn is_of(&self, epoch: Epoch) -> bool {
+        self.epoch == epoch
+    }
+
+    /// Subscribers may be told of what has changed.
+    pub(super) fn announce(&mut self) {
+        self.announced = self.next;
     }
 
     /// One more socket of a member.
@@ -142,7 +154,7 @@ impl Members {
         let until = Told::Until(self.next);
         let oldest = self.next - self.changes.len() as u64;
         match told {
-            Told::Until(from) if from == self.next => None,
+            Told::Until(from) if from >= self.announced => None,
             Told::Until(from) if from >= oldest => Some((self.step(room, from), until)),
             // Not told yet, or too far behind.
             _ => Some((self.picture(room), until)),

@@ -21,6 +21,7 @@ fn said(event: &Event) -> String {
 }
 
 fn tell(members: &mut Members, told: &mut Told, now: Instant) -> Option<String> {
+    members.announce();
     let (event, until) = members.tell(&"a".parse().unwrap(), *told, now)?;
     *told = until;
     Some(said(&event))

@@ -9,10 +9,10 @@ use roomkeeper_room::read::{self, RoomInfo};
 use roomkeeper_room::{Rows, RowsError};
 use roomkeeper_types::{NodeId, Offset, RoomName};
 
-use super::current_view;
+use super::{counting, current_view};
 use crate::edge::Edge;
 use crate::host::Owned;
-use crate::hub::{Hub, to_protocol};
+use crate::hub::to_protocol;
 
 /// Rooms of a list that names no limit.
 pub(crate) const LIMIT_DEFAULT: u32 = 100;
@@ -41,6 +41,7 @@ pub(crate) async fn own_rooms(
     let limit = ask.limit.unwrap_or(LIMIT_DEFAULT) as usize;
     let views = try_join_all(shards.iter().map(|owned| current_view(edge, owned))).await?;
     let (reader, ask, hub) = (reader.clone(), ask.clone(), edge.hub.clone());
+    let (shards, settling) = (shards.to_vec(), edge.config.presence_settling);
     let read = move || {
         let mut found = Vec::new();
         let mut more = false;
@@ -60,7 +61,10 @@ pub(crate) async fn own_rooms(
                 break;
             }
             let page = ask.page.unwrap_or_default() as usize;
-            rooms.push(summary(&hub, &views[index], info, node, page, &mut bytes_left)?);
+            let members = || hub.member_count(info.life, counting(&shards[index], &info, settling));
+            let members = info.options.presence.then(members).flatten();
+            let room = summary(&views[index], info, node, page, &mut bytes_left)?;
+            rooms.push(RoomSummary { members, ..room });
         }
         Ok(Page { rooms, more })
     };
@@ -99,7 +103,6 @@ fn visible_rooms(
 }
 
 fn summary(
-    hub: &Hub,
     rows: &impl Rows,
     info: RoomInfo,
     owner: NodeId,
@@ -116,7 +119,7 @@ fn summary(
         messages: info.messages,
         first: info.first,
         next: info.next,
-        members: info.options.presence.then(|| hub.member_count(info.life)).flatten(),
+        members: None,
         items: items.into_iter().map(to_protocol).collect(),
     })
 }

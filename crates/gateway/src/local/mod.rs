@@ -23,6 +23,7 @@ use crate::host::{Owned, View};
 pub(crate) use cursor::{Cursor, cursor_in};
 pub(crate) use hold::open_holds;
 pub(crate) use list::{Page, merge, own_rooms};
+pub(crate) use presence::counting;
 pub(crate) use span::Span;
 
 /// A room, there or not, of a shard that this node owns or did own a moment ago: each command finds out.

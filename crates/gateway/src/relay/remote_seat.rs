@@ -2,14 +2,16 @@
 //!
 //! Its commands go to the owner over the client's own socket, in their order, and what the owner has for this client
 //! alone comes back. The client's subscription is at the owner too, which knows where it begins, but with no credit:
-//! messages come to this node once, and from there to all its clients.
+//! messages come to this node once, and from there to all its clients. Only who reads what is held too is served
+//! whole by the owner: held messages come before the same ones confirmed, and two sockets keep no order.
 
 use std::future::pending;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use roomkeeper_protocol::{
-    Command, Error, ErrorCode, From, Join, JoinOk, OwnerHint, Publish, Reply, RoomRef,
+    Command, Error, ErrorCode, From, Heartbeat, Isolation, Join, JoinOk, OwnerHint, Publish, Reply, RoomRef,
+    Seen,
 };
 use roomkeeper_types::{LifeId, RoomName};
 use tokio::sync::{oneshot, watch};
@@ -20,7 +22,7 @@ use crate::host::{Owner, Tenure};
 use crate::hub::Waiter;
 use crate::local::Span;
 use crate::route::route_after;
-use crate::ws::{Answer, Conn, Credit, Outgoing, Source, Subscription, Ticket};
+use crate::ws::{Answer, Conn, Credit, Handed, Outgoing, Source, Subscription, Ticket};
 
 /// A session socket's place in a room that another node owns.
 pub(crate) struct RemoteSeat {
@@ -31,6 +33,8 @@ pub(crate) struct RemoteSeat {
     place: watch::Receiver<Place>,
     /// The room's messages, while the client is subscribed.
     followed: Option<Arc<Followed>>,
+    /// What the owner was told last of whether the client is there.
+    here: bool,
     /// Resolves when the room has an owner of a higher epoch: this one may have died without a word.
     overtaken: BoxFuture<'static, ()>,
     /// Seen to be lost.
@@ -42,7 +46,7 @@ impl RemoteSeat {
         let place = upstream.places.add(&room);
         let (host, tenure) = (conn.edge.host.clone(), owner.tenure());
         let overtaken = Box::pin(async move { route_after(host.as_ref(), tenure.shard, tenure.epoch).await });
-        Self { conn, upstream, room, owner, place, followed: None, overtaken, is_over: false }
+        Self { conn, upstream, room, owner, place, followed: None, here: true, overtaken, is_over: false }
     }
 
     /// The ownership that the seat relies on.
@@ -91,9 +95,16 @@ impl RemoteSeat {
         }
     }
 
-    /// Joins and answers, and from then on the socket's writer serves the subscription. Returns the life joined; the
-    /// ticket unanswered where the seat is lost, so that the join may be tried at the next owner.
-    pub(crate) async fn join(&mut self, join: Join, ticket: Ticket) -> Result<Option<LifeId>, Ticket> {
+    /// Joins and answers, and from then on the socket's writer serves the subscription. Returns what the client is
+    /// handed from now on, which it was from `past` on before the room moved; the ticket unanswered where the seat is
+    /// lost, so that the join may be tried at the next owner.
+    pub(crate) async fn join(
+        &mut self,
+        join: Join,
+        past: Option<Handed>,
+        ticket: Ticket,
+    ) -> Result<Option<Handed>, Ticket> {
+        let whole = join.isolation == Isolation::Uncommitted;
         let (joined, outcome) = oneshot::channel();
         let (conn, places, room) = (self.conn.clone(), self.upstream.places.clone(), self.room.clone());
         // Answered where the reply arrives, before the pushes that arrive behind it.
@@ -103,7 +114,7 @@ impl RemoteSeat {
                 reply => {
                     let ok = reply.as_ref().ok().and_then(joined_with);
                     if ok.is_some() {
-                        places.set(&room, Place::Joined);
+                        places.set(&room, Place::Joined { whole });
                         // Behind the reply come messages of the new subscription only.
                         conn.send(Outgoing::Unsubscribe(room));
                     }
@@ -114,12 +125,18 @@ impl RemoteSeat {
             // Where nobody takes it, the whole socket is gone.
             drop(joined.send(outcome));
         };
-        let upstream = Join { room: self.named(join.room.life), credit: Some(0), ..join.clone() };
+        let credit = if whole { join.credit } else { Some(0) };
+        let upstream = Join { room: self.named(join.room.life), credit, ..join.clone() };
         self.upstream.call(Command::Join(upstream), Box::new(done)).await;
         match outcome.await {
             Ok(Ok(Some(ok))) => {
-                self.subscribe(&join, &ok);
-                Ok(Some(ok.life))
+                self.here = true;
+                if whole {
+                    self.followed = None;
+                } else {
+                    self.subscribe(&join, past, &ok);
+                }
+                Ok(Some(Handed { life: ok.life, from: ok.from }))
             }
             // What the owner said of the room came before its reply.
             Ok(Err((_, ticket))) if !self.is_current() => Err(ticket),
@@ -133,7 +150,7 @@ impl RemoteSeat {
     }
 
     /// The owner has joined the client: its messages come from what this node follows.
-    fn subscribe(&mut self, join: &Join, ok: &JoinOk) {
+    fn subscribe(&mut self, join: &Join, past: Option<Handed>, ok: &JoinOk) {
         let id = self.conn.next_subscription();
         let waiter = Waiter::new(id, self.conn.ready.clone());
         let edge = &self.conn.edge;
@@ -148,7 +165,30 @@ impl RemoteSeat {
         // The owner was told of no credit but none, and what happens beside the messages comes from there.
         let credit = join.credit.map(|ahead| Credit::new(ahead, ok.from, join.consumer.clone()));
         let subscription = Subscription::new(id, subscriber, waiter, source, span).with_credit(credit);
-        self.conn.send(Outgoing::Subscribe(Box::new(subscription)));
+        self.conn.send(Outgoing::Subscribe(Box::new(subscription.with_past(past))));
+    }
+
+    /// Whether the client's messages come from the owner to it alone.
+    pub(crate) fn is_served_whole(&self) -> bool {
+        matches!(*self.place.borrow(), Place::Joined { whole: true })
+    }
+
+    /// The client says what it has: compared where its messages come from. Whether it is there the owner hears when
+    /// that changes.
+    pub(crate) async fn beat(&mut self, seen: Seen) {
+        let changed = std::mem::replace(&mut self.here, seen.here) != seen.here;
+        let told = if self.is_served_whole() {
+            Some(seen)
+        } else {
+            let here = changed.then(|| Seen { here: seen.here, seen: Vec::new(), upto: None });
+            self.conn.send(Outgoing::Beat(self.room.clone(), Box::new(seen)));
+            here
+        };
+        if let Some(told) = told {
+            let heartbeat = Heartbeat { rooms: vec![(Some(self.room.clone()), told)] };
+            // It has no refusal, and nobody waits for it.
+            self.upstream.call(Command::Heartbeat(heartbeat), Box::new(drop)).await;
+        }
     }
 
     /// Ends the client's subscription, and answers.

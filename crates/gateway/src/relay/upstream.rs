@@ -1,5 +1,5 @@
 //! A session socket's socket to one owner: the commands of all its rooms there go over it, and what is meant for
-//! this client alone comes back. Messages do not: they come by the node's link.
+//! this client alone comes back. Messages mostly do not: they come by the node's link.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -121,8 +121,8 @@ impl Upstream {
 pub(super) enum Place {
     /// The client is not subscribed: what is on its way is of an earlier subscription.
     Idle,
-    /// It is.
-    Joined,
+    /// It is; `whole`: its messages come this way too.
+    Joined { whole: bool },
     /// The node does not own the room, or not any more.
     Moved(OwnerHint),
 }
@@ -152,11 +152,13 @@ impl Places {
     /// The seat is given up. Returns whether the client was subscribed through it.
     pub(super) fn remove(&self, room: &RoomName) -> bool {
         let place = self.rooms.lock().remove(room);
-        place.is_some_and(|place| matches!(*place.borrow(), Place::Joined))
+        place.is_some_and(|place| matches!(*place.borrow(), Place::Joined { .. }))
     }
 
-    fn is_joined(&self, room: &RoomName) -> bool {
-        self.rooms.lock().get(room).is_some_and(|place| matches!(*place.borrow(), Place::Joined))
+    /// Whether the client is subscribed, and to messages that come this way if `whole`.
+    fn takes(&self, room: &RoomName, messages: bool) -> bool {
+        let takes = |place: &Place| matches!(place, Place::Joined { whole } if *whole || !messages);
+        self.rooms.lock().get(room).is_some_and(|place| takes(&place.borrow()))
     }
 }
 
@@ -167,15 +169,15 @@ impl Listener for Places {
                 self.conn.edge.whereabouts.learn_hint(hint);
                 return self.set(&hint.room, Place::Moved(hint.clone()));
             }
-            Push::Sync { room, .. }
+            Push::Messages { room, .. }
+            | Push::Sync { room, .. }
             | Push::Signal { room, .. }
             | Push::Held { room, .. }
             | Push::RolledBack { room, .. } => room,
             Push::Presence(presence) => &presence.room,
-            // The client's join has no credit here: its messages come by the link.
-            Push::Messages { .. } | Push::Redirect(_) => return,
+            Push::Redirect(_) => return,
         };
-        if !self.is_joined(room) {
+        if !self.takes(room, matches!(push, Push::Messages { .. })) {
             return;
         }
         // Never closed.

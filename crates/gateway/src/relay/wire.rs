@@ -25,8 +25,9 @@ use crate::hub::to_message;
 
 /// Commands that wait to be written; who sends more waits.
 const CALLS_MAX: usize = 64;
-/// The other node hears of this one at least this often, also while it is not read.
-const PONG_EVERY: Duration = Duration::from_secs(10);
+/// The other node hears of this one at least this often, also while it is not read: more often than it gives up who
+/// is silent.
+const PONG_EVERY: Duration = Duration::from_secs(3);
 /// Between two looks at a node that is to give signs of life; it is asked for one each time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A node that gives none for so many looks is given up: it is stopped or cut off.

@@ -19,8 +19,10 @@ const COMPARED_MAX: u64 = 1_000;
 /// How a subscription's heartbeats go on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pulse {
-    /// Where the subscription began: what is below, the client was handed otherwise, if at all.
+    /// Where the subscription began.
     begin: Offset,
+    /// What is below, the client was handed by another socket, if at all.
+    since: Offset,
     /// The offset that was to be sent next at the heartbeat before.
     handed: Option<Offset>,
 }
@@ -48,7 +50,12 @@ pub(super) enum Step {
 
 impl Pulse {
     pub(super) fn new(begin: Offset) -> Self {
-        Self { begin, handed: None }
+        Self { begin, since: begin, handed: None }
+    }
+
+    /// The same, of a client that was handed what comes from `since` on by an earlier subscription.
+    pub(super) fn since(self, since: Option<Offset>) -> Self {
+        Self { since: since.map_or(self.since, |since| since.min(self.since)), ..self }
     }
 
     /// A heartbeat of a client that is to be sent `position` next.
@@ -56,7 +63,7 @@ impl Pulse {
         let end = self.handed.replace(position).unwrap_or(self.begin);
         let newest = Offset(end.get().saturating_sub(COMPARED_MAX).max(1));
         let low = seen.upto.map_or(newest, |upto| newest.max(Offset(upto.get().saturating_add(1))));
-        let (begin, seen) = (self.begin, seen.seen.into_iter().collect());
+        let (begin, seen) = (self.since, seen.seen.into_iter().collect());
         Beat { seen, low, end, begin, resumed, step: Step::Read(low, Vec::new()) }
     }
 }

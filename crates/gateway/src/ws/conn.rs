@@ -40,6 +40,8 @@ const HEARTBEAT_MS: [u32; 2] = [3_500, 7_000];
 pub(crate) enum Outgoing {
     /// The one reply to a command. The permit goes back when it is written.
     Reply(CommandId, Box<Result<Reply, Error>>, Option<OwnedSemaphorePermit>),
+    /// A command that wants no reply is done: what stands before it was taken. The permit goes back.
+    Done(OwnedSemaphorePermit),
     /// A push of this node's own.
     Push(Box<Push>),
     /// A push of another node to this client alone, encoded for it. The permit bounds how many wait.
@@ -366,6 +368,9 @@ impl Ticket {
         }
         if self.id == 0 && result.is_ok() {
             // A heartbeat in its short form, which wants no reply.
+            if let Some(permit) = self.permit.take() {
+                self.conn.send(Outgoing::Done(permit));
+            }
             return;
         }
         let granted = match (self.commits.take(), &result) {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::Stream;
-use roomkeeper_protocol::{Command, Error, ErrorCode, Heartbeat, Reply, Rooms};
+use roomkeeper_protocol::{Command, Error, ErrorCode, Heartbeat, Reply, Rooms, Seen};
 use roomkeeper_types::RoomName;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -87,6 +88,10 @@ where
         match input {
             Input::Command(command, ticket) => match aim(conn, command, None) {
                 Aim::Room(room, command) => lanes.hand(room, command, ticket),
+                Aim::Socket(Command::Heartbeat(heartbeat)) => {
+                    lanes.beat(heartbeat);
+                    ticket.answer(Ok(Reply::Heartbeat));
+                }
                 Aim::Socket(command) => serve_socket(conn, command, ticket),
                 Aim::Nowhere(error) => ticket.answer(Err(error)),
             },
@@ -160,6 +165,7 @@ fn serve_socket(conn: &Arc<Conn>, command: Command, ticket: Ticket) {
     match command {
         Command::Hello(hello) => ticket.answer(conn.hello(&hello).map(Reply::Hello)),
         Command::Rooms(rooms) => spawn_list(conn, rooms, ticket),
+        // Of a room socket, whose room is here.
         Command::Heartbeat(heartbeat) => {
             // What is missing comes behind the reply.
             ticket.answer(Ok(Reply::Heartbeat));
@@ -185,8 +191,21 @@ fn spawn_list(conn: &Arc<Conn>, rooms: Rooms, ticket: Ticket) {
 struct Lanes {
     conn: Arc<Conn>,
     upstreams: Arc<Upstreams>,
-    /// Unbounded by type; the socket's units bound what is in all of them together.
-    rooms: HashMap<RoomName, UnboundedSender<(Command, Ticket)>>,
+    rooms: HashMap<RoomName, LaneHandle>,
+}
+
+/// The way into a lane.
+struct LaneHandle {
+    /// Unbounded by type; the socket's units bound the commands that are in all of them together.
+    work: UnboundedSender<Work>,
+    /// Whether a heartbeat waits there: one at most.
+    has_beat: Arc<AtomicBool>,
+}
+
+/// What a lane is handed.
+enum Work {
+    Command(Command, Ticket),
+    Beat(Seen),
 }
 
 impl Lanes {
@@ -196,9 +215,10 @@ impl Lanes {
 
     /// Hands a command to its room's lane.
     fn hand(&mut self, room: RoomName, command: Command, ticket: Ticket) {
+        let work = Work::Command(command, ticket);
         let work = match self.rooms.get(&room) {
-            None => (command, ticket),
-            Some(lane) => match lane.send((command, ticket)) {
+            None => work,
+            Some(lane) => match lane.work.send(work) {
                 Ok(()) => return,
                 // The lane ended after a leave.
                 Err(mpsc::error::SendError(work)) => work,
@@ -206,25 +226,42 @@ impl Lanes {
         };
         self.rooms.remove(&room);
         if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket {
-            self.rooms.retain(|_, lane| !lane.is_closed());
+            self.rooms.retain(|_, lane| !lane.work.is_closed());
         }
         // A node's link has the rooms of all its clients, whose sockets are limited there.
         if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket && !self.conn.relayed {
             self.conn.edge.metrics.limited(Limit::SocketRooms);
             let text = "too many rooms on one socket: leave some first";
-            return work.1.answer(Err(Error::new(ErrorCode::RateLimited, text)));
+            if let Work::Command(_, ticket) = work {
+                ticket.answer(Err(Error::new(ErrorCode::RateLimited, text)));
+            }
+            return;
         }
         let (sender, receiver) = mpsc::unbounded_channel();
         // It was made just now, so its lane is there.
         drop(sender.send(work));
         let lane = Lane::of_session(self.conn.clone(), room.clone(), self.upstreams.clone());
-        self.conn.edge.tasks.spawn(run_lane(lane, receiver));
-        self.rooms.insert(room, sender);
+        let has_beat = Arc::<AtomicBool>::default();
+        self.conn.edge.tasks.spawn(run_lane(lane, receiver, has_beat.clone()));
+        self.rooms.insert(room, LaneHandle { work: sender, has_beat });
+    }
+
+    /// Tells the rooms' lanes what the client has. One that is busy is told by the next heartbeat.
+    fn beat(&self, heartbeat: Heartbeat) {
+        for (room, seen) in heartbeat.rooms {
+            // A room without a lane is not joined: nothing can be missing.
+            if let Some(lane) = room.and_then(|room| self.rooms.get(&room))
+                && !lane.has_beat.swap(true, Ordering::AcqRel)
+            {
+                // A lane that has ended is not joined either.
+                drop(lane.work.send(Work::Beat(seen)));
+            }
+        }
     }
 
     /// Takes no more commands and waits until the lanes have settled.
     async fn finish(&mut self) {
-        let senders: Vec<_> = self.rooms.drain().map(|(_, sender)| sender).collect();
+        let senders: Vec<_> = self.rooms.drain().map(|(_, lane)| lane.work).collect();
         let settled = futures::future::join_all(senders.iter().map(UnboundedSender::closed));
         // Who has not settled by then is answered by its ticket, unless the socket is closed first.
         drop(tokio::time::timeout(LAST_OUTCOMES, settled).await);
@@ -232,20 +269,24 @@ impl Lanes {
 }
 
 /// A lane of a session socket: ends with the socket, or after a leave that leaves nothing behind.
-async fn run_lane(mut lane: Lane, mut commands: UnboundedReceiver<(Command, Ticket)>) {
+async fn run_lane(mut lane: Lane, mut work: UnboundedReceiver<Work>, has_beat: Arc<AtomicBool>) {
     let stop = lane.stop().clone();
     // Commands come first below, so a busy lane would not hear of it.
     while !stop.is_cancelled() {
         tokio::select! {
             biased;
-            command = commands.recv() => match command {
-                Some((command, ticket)) => {
+            next = work.recv() => match next {
+                Some(Work::Command(command, ticket)) => {
                     let leaves = matches!(command, Command::Leave(_));
                     lane.handle(command, ticket).await;
-                    if leaves && lane.is_idle() && commands.is_empty() {
+                    if leaves && lane.is_idle() && work.is_empty() {
                         // What comes in just now is still served; what comes later finds it closed.
-                        commands.close();
+                        work.close();
                     }
+                }
+                Some(Work::Beat(seen)) => {
+                    has_beat.store(false, Ordering::Release);
+                    lane.beat(seen).await;
                 }
                 None => return,
             },

@@ -1,7 +1,6 @@
 //! A socket's place in a room that this node owns.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use roomkeeper_protocol::{Command, Error, ErrorCode, Isolation, Join, JoinOk, Publish, Reply};
@@ -12,17 +11,14 @@ use super::conn::{Conn, Outgoing, Ticket};
 use super::credit::Credit;
 use super::events::Events;
 use super::source::Source;
-use super::subscription::Subscription;
+use super::subscription::{Handed, Subscription};
 use super::window::Answer;
 use crate::clock::now;
 use crate::failure;
 use crate::host::Tenure;
-use crate::hub::{Counting, Full, MemberId, Membership, Subscriber, Waiter};
+use crate::hub::{Full, MemberId, Membership, Subscriber, Waiter};
 use crate::local::{LocalRoom, Span, cursor_in, open_holds};
 use crate::route::OWNERSHIP_ENDS;
-
-/// How long members that a former owner knew may take to come back.
-const SETTLING: Duration = Duration::from_secs(8);
 
 /// A socket's place in a room that this node owns.
 pub(crate) struct LocalSeat {
@@ -66,23 +62,24 @@ impl LocalSeat {
         }
     }
 
-    /// Joins, answers, and from then on the socket's writer serves the subscription. Returns the life joined.
-    /// The ticket comes back unanswered where the ownership is over: the next owner may be asked.
+    /// Joins, answers, and from then on the socket's writer serves the subscription. Returns what the client is handed
+    /// from now on, which it was from `past` on before the room moved. The ticket comes back unanswered where the ownership is over: the next owner may be asked.
     pub(crate) async fn join(
         &mut self,
         conn: &Arc<Conn>,
         join: Join,
+        past: Option<Handed>,
         ticket: Ticket,
-    ) -> Result<Option<LifeId>, Ticket> {
+    ) -> Result<Option<Handed>, Ticket> {
         match subscribe(&self.room, conn, &join).await {
             Ok(_) if !self.is_current() => Err(ticket),
             Ok((ok, subscription)) => {
-                let life = ok.life;
+                let handed = Handed { life: ok.life, from: ok.from };
                 // In this order: behind the reply come messages of the new subscription only, which may be another life's.
                 conn.send(Outgoing::Unsubscribe(self.room.name.clone()));
                 ticket.answer(Ok(Reply::Join(ok)));
-                conn.send(Outgoing::Subscribe(Box::new(subscription)));
-                Ok(Some(life))
+                conn.send(Outgoing::Subscribe(Box::new(subscription.with_past(past))));
+                Ok(Some(handed))
             }
             Err(error) if error.code == ErrorCode::Unavailable && self.is_over_soon().await => Err(ticket),
             Err(error) => {
@@ -140,8 +137,9 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
     let waiter = Waiter::new(id, conn.ready.clone());
     let subscriber = room.edge.hub.subscribe(&room.name, life, waiter.clone());
     // A node that follows the room for its own clients wants the messages only: what else there is goes to each
-    // client by its own way, which asks for no messages.
-    let follows = conn.relayed && !conn.single && join.credit.is_none();
+    // client by its own way, which asks for no messages, or for what is held too.
+    let follows =
+        conn.relayed && !conn.single && join.credit.is_none() && join.isolation == Isolation::Committed;
     let mut events = (!follows).then(|| {
         let ear = Waiter::new(id, conn.ready.clone());
         Events::new(&subscriber, ear, join.isolation)
@@ -164,7 +162,7 @@ async fn subscribe(room: &LocalRoom, conn: &Arc<Conn>, join: &Join) -> Result<(J
                 .map_err(|full| failure::room_full(&full))?,
         );
     }
-    let members = info.options.presence.then(|| room.edge.hub.member_count(life)).flatten();
+    let members = room.member_count(&info);
     let ok = JoinOk {
         room: room.name.clone(),
         owner: room.edge.host.identity().node,
@@ -198,10 +196,6 @@ fn entrance(
 ) -> impl Fn(&Subscriber) -> Result<Membership, Full> + Send + use<> {
     let id = MemberId { user: conn.user(), device: conn.device() };
     let max = info.options.max_members;
-    // A room of this very ownership had no members before it.
-    let begun = room.owned.begun();
-    let is_older = info.created.millis() < now().millis().saturating_sub(begun.elapsed().as_millis() as u64);
-    let settles_at = Some(begun + SETTLING).filter(|at| is_older && *at > Instant::now());
-    let counting = Counting { epoch: room.owned.epoch(), settles_at };
+    let counting = room.counting(info);
     move |subscriber| subscriber.enter(id.clone(), counting, now(), max)
 }

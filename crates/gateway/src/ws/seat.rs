@@ -1,7 +1,9 @@
 //! Where a lane's commands go: to a room of this node, or to its owner through another socket.
 
-use roomkeeper_protocol::OwnerHint;
+use roomkeeper_protocol::{OwnerHint, Seen};
+use roomkeeper_types::RoomName;
 
+use super::conn::{Conn, Outgoing};
 use super::local_seat::LocalSeat;
 use crate::host::Tenure;
 use crate::relay::RemoteSeat;
@@ -44,6 +46,14 @@ impl Seat {
         match self {
             Self::Local(seat) => seat.lost().await,
             Self::Remote(seat) => seat.lost().await,
+        }
+    }
+
+    /// The client says what it has of the room, and whether it is there.
+    pub(crate) async fn beat(&mut self, conn: &Conn, room: &RoomName, seen: Seen) {
+        match self {
+            Self::Local(_) => conn.send(Outgoing::Beat(room.clone(), Box::new(seen))),
+            Self::Remote(seat) => seat.beat(seen).await,
         }
     }
 

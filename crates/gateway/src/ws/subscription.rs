@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use roomkeeper_protocol::{Codec, Error, Seen};
-use roomkeeper_types::{Offset, RoomName};
+use roomkeeper_types::{LifeId, Offset, RoomName};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::beat::{Beat, Pulse, Step as BeatStep};
@@ -35,6 +35,13 @@ pub(crate) struct Subscription {
     beat: Option<Beat>,
     /// What happens beside the messages. `None`: it comes another way, from the room's owner.
     events: Option<Events>,
+}
+
+/// A client was handed a life's messages from here on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Handed {
+    pub(crate) life: LifeId,
+    pub(crate) from: Offset,
 }
 
 /// What a subscription has for its client.
@@ -79,6 +86,12 @@ impl Subscription {
     /// The same, that is sent no more messages than its credit allows.
     pub(crate) fn with_credit(self, credit: Option<Credit>) -> Self {
         Self { credit, ..self }
+    }
+
+    /// The same, of a client that was handed what comes from `since` on, by this socket and before the room moved.
+    pub(crate) fn with_past(self, since: Option<Handed>) -> Self {
+        let since = since.filter(|since| since.life == self.subscriber.life());
+        Self { pulse: self.pulse.since(since.map(|since| since.from)), ..self }
     }
 
     /// The same, that is told what happens beside the messages.
@@ -194,8 +207,9 @@ impl Subscription {
             // So that it is woken for the page also where it has no credit.
             self.waiter.taken();
             let frame = match self.source.page(edge, ask, &self.waiter).await.map_err(LogGap::Unreadable)? {
-                Page::Here(frame) => frame,
-                Page::Gone => return Ok(None),
+                Page::Here(frame) => Some(frame),
+                // Trimmed, or the life is over.
+                Page::Gone => None,
                 Page::NotYet => {
                     self.beat = Some(beat);
                     return Ok(Some(Turn::Wait));
@@ -205,10 +219,13 @@ impl Subscription {
                     return Ok(Some(Turn::Suspended));
                 }
             };
-            let behind = frame.last().next();
+            // A page that others wait for too may reach further.
+            let items = frame.as_ref().map_or(&[][..], |frame| frame.items());
+            let items = &items[..items.partition_point(|item| item.offset <= ask.to)];
+            let behind = items.last().map_or(ask.to, |item| item.offset).next();
             match &mut beat.step {
                 BeatStep::Read(at, read) => {
-                    read.extend(frame.items().iter().map(Entry::from));
+                    read.extend(items.iter().map(Entry::from));
                     *at = behind;
                 }
                 BeatStep::Fetch(missing) => {
@@ -216,8 +233,11 @@ impl Subscription {
                         Some((from, to)) if behind <= *to => *from = behind,
                         _ => drop(missing.pop_front()),
                     }
+                    if items.is_empty() {
+                        continue;
+                    }
                     self.beat = Some(beat);
-                    let sync = codec.encode_sync(self.subscriber.room(), frame.items());
+                    let sync = codec.encode_sync(self.subscriber.room(), items);
                     return Ok(Some(Turn::Message(to_message(sync))));
                 }
             }

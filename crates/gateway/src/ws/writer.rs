@@ -23,6 +23,11 @@ const FLUSH_BYTES: usize = 256 << 10;
 /// A subscription whose ownership does not stand is looked at again after so long. Mostly the ownership is over,
 /// and the subscription's end is on its way.
 const SUSPENDED_CHECK: Duration = Duration::from_millis(100);
+/// A client that was written so much since its last sign of life may still have it to read, and a ping behind it: it
+/// is slow, and not taken for dead.
+pub(crate) const BACKLOG_BYTES: usize = 64 << 10;
+/// A client is given up that was silent at more looks than these, in a row.
+pub(crate) const SILENT_LOOKS: u32 = 2;
 
 /// Writing cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,10 @@ pub(crate) struct Writer<S> {
     unflushed: usize,
     /// The close frame is on its way.
     closing: Option<CloseCode>,
+    /// Bytes written since the client was seen to have given a sign of life.
+    unanswered: usize,
+    /// Looks at the client in a row that found it silent.
+    silent_looks: u32,
 }
 
 /// Whether there is more to write.
@@ -78,6 +87,8 @@ where
             suspended: Vec::new(),
             unflushed: 0,
             closing: None,
+            unanswered: 0,
+            silent_looks: 0,
         }
     }
 
@@ -89,7 +100,7 @@ where
 
     async fn write(&mut self) -> Result<(), WriteError> {
         let conn = self.conn.clone();
-        let mut check = tokio::time::interval(conn.edge.config.ping_interval);
+        let mut check = tokio::time::interval(conn.edge.config.ping_interval / 2);
         check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         check.reset();
         loop {
@@ -164,6 +175,7 @@ where
                 subscription.wake();
                 self.subscriptions.insert(subscription.id, *subscription);
             }
+            Outgoing::Done(permit) => drop(permit),
             Outgoing::Unsubscribe(room) => self.unsubscribe(&room),
             Outgoing::Grant(room, grant) => self.with_subscription(&room, |it| it.grant(&grant)),
             Outgoing::Beat(room, seen) => {
@@ -240,18 +252,27 @@ where
         Ok(())
     }
 
-    /// Pings a silent client; gives one up that has not answered the last ping.
+    /// Pings a silent client; gives one up that has not answered. Called twice in a ping interval.
     async fn keep_alive(&mut self) -> Result<(), WriteError> {
         let interval = self.conn.edge.config.ping_interval;
-        match self.conn.silent_for() {
-            silent if silent >= interval * 2 => Err(WriteError::Silent),
-            silent if silent >= interval / 2 => self.feed(Message::Ping(Bytes::new())).await,
-            _ => Ok(()),
+        let silent = self.conn.silent_for();
+        if silent < interval {
+            (self.unanswered, self.silent_looks) = (0, 0);
+            return Ok(());
         }
+        self.silent_looks += 1;
+        let patience =
+            if self.unanswered < BACKLOG_BYTES { interval * 2 } else { self.conn.edge.config.write_stall };
+        // One look says nothing: this node may have been stopped itself, and not have read what came meanwhile.
+        if silent >= patience && self.silent_looks > SILENT_LOOKS {
+            return Err(WriteError::Silent);
+        }
+        self.feed(Message::Ping(Bytes::new())).await
     }
 
     async fn feed(&mut self, message: Message) -> Result<(), WriteError> {
         self.unflushed += message.len();
+        self.unanswered += message.len();
         match poll_fn(|cx| self.sink.poll_ready_unpin(cx)).now_or_never() {
             Some(ready) => ready?,
             None => self.blocked(|sink, cx| sink.poll_ready_unpin(cx)).await?,

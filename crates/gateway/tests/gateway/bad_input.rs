@@ -32,7 +32,7 @@ fn table() -> Vec<(String, u64, &'static str)> {
         (r#"{"id": 7, "join": {"room": "a"}, "leave": {"room": "a"}}"#.into(), 7, "bad_request"),
         (r#"{"id": 7, "signal": {"room": "a", "data": 1}}"#.into(), 7, "not_found"),
         (r#"{"id": 7, "presence": {"room": "a"}}"#.into(), 7, "not_found"),
-        (r#"{"id": 7, "commit": {"room": "a", "consumer": "c", "offset": 1}}"#.into(), 7, "bad_request"),
+        (r#"{"id": 7, "commit": {"room": "a", "consumer": "c", "offset": 1}}"#.into(), 7, "not_found"),
         // Fields that are missing, of another type, or out of range.
         (r#"{"id": 7, "join": "a"}"#.into(), 7, "bad_request"),
         (r#"{"id": 7, "join": {"room": 5}}"#.into(), 7, "bad_request"),

@@ -166,6 +166,11 @@ pub(super) const KEYS: &[Key] = &[
         "How long a request waits for the owner of a room while one is being elected.",
     ),
     key("gateway.ping_interval", Kind::Text, "A socket that was silent for so long is pinged."),
+    key(
+        "gateway.presence_settling",
+        Kind::Text,
+        "How long a room's members may take to come back to its new owner before they count as gone.",
+    ),
     key("gateway.write_stall", Kind::Text, "A socket that takes nothing for so long is closed."),
     key("gateway.head_timeout", Kind::Text, "How long a client may take to send a request's head."),
     key(

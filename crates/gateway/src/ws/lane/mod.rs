@@ -15,7 +15,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roomkeeper_protocol::{CloseCode, Command, Credit, Error, ErrorCode, Join, Publish, Reply, RoomRef};
+use roomkeeper_protocol::{
+    CloseCode, Command, Credit, Error, ErrorCode, Join, Publish, Reply, RoomRef, Seen,
+};
 use roomkeeper_types::{LifeId, RoomName};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +26,7 @@ use super::conn::{Conn, Outgoing, Ticket};
 use super::credit::Grant;
 use super::local_seat::LocalSeat;
 use super::seat::Seat;
+use super::subscription::Handed;
 use super::window::{Answer, Window};
 use crate::failure;
 use crate::limits::{Exceeded, Publisher};
@@ -60,6 +63,8 @@ pub(crate) struct Lane {
     joined: bool,
     /// The life joined: what is not said otherwise means this one, also after its owner changed.
     life: Option<LifeId>,
+    /// What the client is handed, or was before the room moved.
+    handed: Option<Handed>,
     /// Whether the client joined with credit, and may be given more.
     has_credit: bool,
     window: Arc<Window>,
@@ -95,6 +100,7 @@ impl Lane {
             seat,
             joined: false,
             life: None,
+            handed: None,
             has_credit: false,
             window: Arc::default(),
             fence_told: false,
@@ -129,10 +135,19 @@ impl Lane {
             // Boxed, as are the other rare ones: an idle socket's task is as large as its largest future.
             Command::Join(join) => Box::pin(self.join(join, ticket)).await,
             Command::Leave(_) => Box::pin(self.leave(ticket)).await,
-            Command::Credit(credit) => self.credit(&credit, ticket),
+            Command::Credit(credit) => Box::pin(self.credit(credit, ticket)).await,
             other => Box::pin(self.ask(other, ticket)).await,
         }
         if self.is_over() { self.let_go().await } else { Flow::On }
+    }
+
+    /// The client says what it has of the room. Where it is not joined nothing can be missing.
+    pub(crate) async fn beat(&mut self, seen: Seen) {
+        if self.joined
+            && let Some(seat) = &mut self.seat
+        {
+            Box::pin(seat.beat(&self.conn, &self.room, seen)).await;
+        }
     }
 
     /// Whether a room socket still takes commands. One whose room has moved does for a moment only, lest a client
@@ -274,6 +289,8 @@ impl Lane {
     async fn join(&mut self, join: Join, mut ticket: Ticket) {
         let deadline = self.hold();
         let mut stale = None;
+        // One that joins again of its own will means what it says.
+        let past = self.handed.filter(|_| !self.joined);
         loop {
             if self.leaving.is_some() {
                 // The client was told where to go.
@@ -283,8 +300,8 @@ impl Lane {
                 return ticket.answer(Err(error));
             }
             let joined = match &mut self.seat {
-                Some(Seat::Local(seat)) => seat.join(&self.conn, join.clone(), ticket).await,
-                Some(Seat::Remote(seat)) => seat.join(join.clone(), ticket).await,
+                Some(Seat::Local(seat)) => seat.join(&self.conn, join.clone(), past, ticket).await,
+                Some(Seat::Remote(seat)) => seat.join(join.clone(), past, ticket).await,
                 None => return ticket.answer(Err(failure::no_owner())),
             };
             let joined = match joined {
@@ -298,7 +315,9 @@ impl Lane {
                 }
                 Err(unanswered) => return unanswered.answer(Err(failure::no_owner())),
             };
-            if let Some(life) = joined {
+            if let Some(Handed { life, from }) = joined {
+                let past = past.filter(|past| past.life == life);
+                self.handed = Some(Handed { life, from: past.map_or(from, |past| past.from.min(from)) });
                 self.joined = true;
                 self.life = Some(life);
                 self.has_credit = join.credit.is_some();
@@ -311,7 +330,7 @@ impl Lane {
 
     async fn leave(&mut self, ticket: Ticket) {
         let joined = std::mem::take(&mut self.joined);
-        self.life = None;
+        (self.life, self.handed) = (None, None);
         if self.conn.relayed {
             // Another node keeps this client's order: what it sends from here on begins anew.
             self.window.reopen();
@@ -326,8 +345,8 @@ impl Lane {
         }
     }
 
-    /// More credit, which is kept where the client is, whoever owns the room.
-    fn credit(&self, credit: &Credit, ticket: Ticket) {
+    /// More credit, which is kept where the client's messages come from: mostly here, whoever owns the room.
+    async fn credit(&mut self, credit: Credit, ticket: Ticket) {
         let refusal = match (credit.room.life, self.life) {
             _ if !self.joined => Some(Error::bad_request("credit: join the room first")),
             (Some(meant), Some(joined)) if meant != joined => Some(failure::recreated(joined)),
@@ -336,6 +355,11 @@ impl Lane {
         };
         if let Some(refusal) = refusal {
             return ticket.answer(Err(refusal));
+        }
+        if let Some(Seat::Remote(seat)) = &mut self.seat
+            && seat.is_served_whole()
+        {
+            return seat.ask(Command::Credit(credit), ticket).await;
         }
         ticket.answer(Ok(Reply::Credit));
         self.conn.send(Outgoing::Grant(self.room.clone(), Grant::More(credit.more)));

@@ -16,7 +16,8 @@ use roomkeeper_gateway::host::{
 };
 use roomkeeper_room::row::NameRow;
 use roomkeeper_room::{
-    Applier, Batch, Command, Forward, MemRows, NewMessage, Outcome, Payload, PayloadKind, Publish, read,
+    Applier, Batch, Command, Create, Forward, MemRows, NewMessage, Outcome, Payload, PayloadKind, Publish,
+    RoomOptions, read,
 };
 use roomkeeper_types::{
     ClusterId, Epoch, LogIndex, LogPosition, MessageId, NodeId, ReplicaId, RoomName, ShardCount, ShardId,
@@ -207,6 +208,18 @@ impl Cluster {
         })
     }
 
+    /// Creates a room with these options, as its owner does.
+    pub(crate) fn create(&self, room: &str, options: RoomOptions) {
+        let create = Create { room: room.parse().unwrap(), exclusive: true, options, placed: false };
+        assert!(matches!(self.apply(self.shard_of(room), Command::Create(create)), Outcome::Created { .. }));
+    }
+
+    /// Carries out what is due, as the owner does from time to time.
+    pub(crate) fn sweep(&self, shard: ShardId) {
+        let due = read::due(&self.shard(shard).state.lock().rows, Timestamp(0)..=now(), usize::MAX).unwrap();
+        self.apply(shard, Command::Sweep(due));
+    }
+
     fn owner(&self, shard: ShardId) -> (Option<NodeId>, Epoch) {
         let state = self.shard(shard).state.lock();
         (state.owner, state.epoch)
@@ -222,8 +235,7 @@ impl Cluster {
             let mut state = self.shard(shard).state.lock();
             state.index += 1;
             let at = LogPosition { epoch: state.epoch, index: LogIndex(state.index) };
-            let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-            let batch = Batch { time: Timestamp(clock.try_into().unwrap()), commands: vec![command] };
+            let batch = Batch { time: now(), commands: vec![command] };
             let mut applier = Applier::new(&state.rows, shard, self.count());
             let outcome = applier.apply(at, batch, &mut effects).unwrap().remove(0);
             let writes = applier.into_writes();
@@ -235,6 +247,10 @@ impl Cluster {
         }
         outcome
     }
+}
+
+fn now() -> Timestamp {
+    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap())
 }
 
 async fn run_shard(

@@ -4,9 +4,11 @@ mod cluster;
 mod gate;
 mod rest;
 mod scrape;
+mod way;
 mod ws;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use roomkeeper_gateway::{Access, Drain, Gateway, GatewayConfig, Hub};
@@ -19,6 +21,7 @@ pub(crate) use cluster::{Cluster, FakeNode, Log};
 pub(crate) use gate::Gate;
 pub(crate) use rest::Rest;
 pub(crate) use scrape::Scrape;
+pub(crate) use way::Way;
 pub(crate) use ws::Client;
 
 /// A node that serves.
@@ -99,9 +102,13 @@ async fn listen() -> (TcpListener, String) {
     (listener, url)
 }
 
-/// Settings with short waits.
+/// Settings with short waits, and for clients that read, and so answer pings, only when they are asked to.
 pub(crate) fn config() -> GatewayConfig {
-    GatewayConfig { hold: std::time::Duration::from_millis(700), ..GatewayConfig::default() }
+    GatewayConfig {
+        hold: Duration::from_millis(700),
+        ping_interval: Duration::from_secs(60),
+        ..GatewayConfig::default()
+    }
 }
 
 /// One node that owns everything.

@@ -1,10 +1,11 @@
-//! A client of the JSON subprotocol.
+//! A client of either subprotocol. Tests speak JSON to it; what a protobuf one sends and gets is translated.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use http::HeaderName;
+use roomkeeper_protocol::{Codec, CommandKind, Frame, Limits, ServerFrame};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -20,6 +21,8 @@ pub(crate) struct Client {
     pushes: VecDeque<Value>,
     replies: VecDeque<Value>,
     next: u32,
+    /// Of a protobuf client: what it sent and has no reply to.
+    sent: Option<HashMap<u32, CommandKind>>,
 }
 
 /// The end of a socket: its close code, if it had one.
@@ -46,14 +49,27 @@ impl Client {
         tcp.set_nodelay(true).unwrap();
         match client_async(request, tcp).await {
             Ok((socket, _)) => {
-                Ok(Self { socket, pushes: VecDeque::new(), replies: VecDeque::new(), next: 0 })
+                Ok(Self { socket, pushes: VecDeque::new(), replies: VecDeque::new(), next: 0, sent: None })
             }
             Err(tungstenite::Error::Http(response)) => Err(response),
             Err(error) => panic!("{error}"),
         }
     }
 
+    /// A client of the protobuf subprotocol.
+    pub(crate) async fn open_proto(base: &str, path: &str) -> Self {
+        let client = Self::open(base, path, &[("sec-websocket-protocol", Codec::Proto.subprotocol())]).await;
+        Self { sent: Some(HashMap::new()), ..client }
+    }
+
     pub(crate) async fn send_text(&mut self, text: &str) {
+        if let Some(sent) = &mut self.sent {
+            let frame = Frame::Text(text.to_owned().into());
+            let request = Codec::Json.decode_request(&frame, &Limits::default()).unwrap();
+            sent.insert(request.id, request.command.kind());
+            let frame = Codec::Proto.encode_request(&request).into_bytes();
+            return self.socket.send(Message::Binary(frame)).await.unwrap();
+        }
         self.socket.send(Message::text(text.to_owned())).await.unwrap();
     }
 
@@ -203,16 +219,30 @@ impl Client {
         self.pushes.is_empty()
     }
 
+    fn take(&mut self, frame: Value) {
+        if frame.get("id").is_some() {
+            self.replies.push_back(frame);
+        } else {
+            self.pushes.push_back(frame);
+        }
+    }
+
     async fn read(&mut self) -> Result<(), Ended> {
         let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame or the end");
         match next {
             Some(Ok(Message::Text(text))) => {
-                let frame: Value = serde_json::from_str(&text).unwrap();
-                if frame.get("id").is_some() {
-                    self.replies.push_back(frame);
-                } else {
-                    self.pushes.push_back(frame);
-                }
+                self.take(serde_json::from_str(&text).unwrap());
+                Ok(())
+            }
+            Some(Ok(Message::Binary(bytes))) => {
+                let sent = self.sent.as_mut().expect("a protobuf client");
+                let decoded =
+                    Codec::Proto.decode_server(&Frame::Binary(bytes), |id| sent.remove(&id)).unwrap();
+                let json = match decoded.expect("a frame to heed") {
+                    ServerFrame::Reply(id, reply) => Codec::Json.encode_reply(id, &reply),
+                    ServerFrame::Push(push) => Codec::Json.encode_push(&push),
+                };
+                self.take(serde_json::from_slice(json.bytes()).unwrap());
                 Ok(())
             }
             Some(Ok(Message::Close(close))) => Err(Ended(close.map(|close| close.code.into()))),
