@@ -45,7 +45,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// What the clients log goes to stderr if `RUST_LOG` asks for it.
+fn log_clients() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
 fn run(command: Command) -> Result<ExitCode> {
+    log_clients();
     match command {
         Command::List => {
             commands::runs::list();

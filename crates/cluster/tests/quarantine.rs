@@ -217,3 +217,34 @@ async fn directory_without_its_identity_is_refused() {
     let refused = site.try_start(bootstrap(2, 1)).await.unwrap_err();
     assert!(matches!(refused, roomkeeper_cluster::StartError::IdentityLost { .. }), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_turn_out_to_be_unreadable_are_built_anew_while_the_node_goes_on() {
+    let rooms = rooms(16);
+    let sites = three_with(&rooms).await;
+    let nodes: Vec<&Node> = sites.iter().map(Site::node).collect();
+    let store = nodes[1].local(nodes[1].shard_of(&rooms[0])).unwrap().store;
+    store.flush().unwrap();
+    // Its first block, of the table that was written just now and that nobody has read yet.
+    let tables = fs::read_dir(data_dir(&sites[1]).join("data")).unwrap().map(|entry| entry.unwrap().path());
+    let tables = tables.filter(|path| path.extension().is_some_and(|extension| extension == "sst"));
+    let table = tables.max_by_key(|path| path.metadata().unwrap().modified().unwrap()).unwrap();
+    let mut bytes = fs::read(&table).unwrap();
+    bytes[20] ^= 0x10;
+    fs::write(table, bytes).unwrap();
+    roomkeeper_room::read::room(&store, &rooms[0]).unwrap_err();
+
+    until(|| match quarantined(nodes[1]) {
+        1 => Ok(()),
+        count => Err(format!("{count} in quarantine")),
+    })
+    .await;
+    for room in &rooms {
+        assert_eq!(publish_for_sure(&nodes, room, "second").await, Offset(2));
+    }
+    until_all_have(&nodes, &rooms, Offset(3)).await;
+    until_ready(&nodes).await;
+    for mut site in sites {
+        site.stop().await;
+    }
+}

@@ -20,6 +20,11 @@ use crate::pings::Suspicion;
 
 /// A new leader is there after so long, or the round is repeated.
 const ROUND_PAUSE: Duration = Duration::from_millis(40);
+/// So often another node's accusation is reason to ask again at once: who sees a process die a moment before the others
+/// finds nobody who agrees, and should not be late for that. Each of them nudges the others, so that it has an end.
+const NUDGES: usize = 3;
+/// Rounds are never closer than this.
+const ROUND_MIN: Duration = Duration::from_millis(2);
 /// Rounds in a row. After that Raft's timers are faster than trying harder; a suspect that still leads something
 /// is looked at again after [`REST`].
 const ROUNDS: usize = 5;
@@ -67,7 +72,7 @@ async fn pursue(shared: &Shared, suspicion: Suspicion, patience: &Mutex<Patience
         false => tracing::debug!(%node, reason = event.reason, "suspicion"),
     };
     tell(Event::new(EventKind::Suspicion, format!("{node} is suspected: {cause}")));
-    let mut rounds = 0;
+    let (mut rounds, mut nudges) = (0, NUDGES);
     while let Some(now) = shared.pings.suspicion(node) {
         let accused = shared.failover.accused.notified();
         let pause = match round(shared, now).await {
@@ -81,8 +86,11 @@ async fn pursue(shared: &Shared, suspicion: Suspicion, patience: &Mutex<Patience
         let mut changes = shared.pings.changes();
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            // Another node suspects it too by now; not more often than rounds are apart.
-            () = accused, if pause > ROUND_PAUSE => tokio::time::sleep(ROUND_PAUSE).await,
+            // Another node suspects it too by now.
+            () = accused, if nudges > 0 || pause > ROUND_PAUSE => {
+                tokio::time::sleep(if nudges > 0 { ROUND_MIN } else { ROUND_PAUSE }).await;
+                nudges = nudges.saturating_sub(1);
+            }
             changed = changes.changed() => if changed.is_err() { return },
         }
     }

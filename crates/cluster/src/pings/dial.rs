@@ -16,13 +16,24 @@ use super::thread::Surroundings;
 /// A connection that is not there in this time is tried anew: a lost packet costs the kernel a second.
 const CONNECT_MAX: Duration = Duration::from_millis(300);
 
+/// So often a connection that was lost is dialled again without waiting for the next interval. The kernel closes what
+/// a process had open one after the other: the first attempts may still find its listener, and end with a reset; the
+/// one behind it is refused, and says for sure that the process is gone.
+const QUICK_REDIALS: u32 = 20;
+/// Between these.
+const QUICK_PAUSE: Duration = Duration::from_millis(2);
+
 /// Pings a node for ever.
 pub(super) async fn dial(inner: Arc<Inner>, around: Arc<Surroundings>, node: NodeId) {
-    let mut again_at_once = false;
+    let mut quick = 0;
     loop {
-        if !std::mem::take(&mut again_at_once) {
-            sleep(inner.rhythm.interval).await;
-        }
+        let pause = match quick {
+            0 => inner.rhythm.interval,
+            QUICK_REDIALS => Duration::ZERO,
+            _ => QUICK_PAUSE,
+        };
+        sleep(pause).await;
+        quick = quick.saturating_sub(1);
         let Some(address) = (around.address)(node) else { continue };
         match timeout(CONNECT_MAX, connect(&inner, node, &address)).await {
             Ok(Ok((stream, hello))) => {
@@ -30,10 +41,12 @@ pub(super) async fn dial(inner: Arc<Inner>, around: Arc<Surroundings>, node: Nod
                 if let Err(error) = converse(&inner, node, stream, hello).await {
                     tracing::debug!(%node, %error, "ping connection lost");
                 }
-                // Once, at once: a process that is gone refuses then.
-                again_at_once = begun.elapsed() >= inner.rhythm.interval;
+                if begun.elapsed() >= inner.rhythm.interval {
+                    quick = QUICK_REDIALS;
+                }
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                quick = 0;
                 inner.update(|detector, now| detector.refused(node, now));
             }
             Ok(Err(error)) => tracing::debug!(%node, %error, "ping connection refused"),
@@ -81,4 +94,53 @@ async fn converse(inner: &Inner, node: NodeId, stream: TcpStream, hello: Hello) 
         ended = listen => ended,
     };
     ended.map(|never| match never {})
+}
+
+#[cfg(test)]
+mod tests {
+    use roomkeeper_types::ClusterId;
+    use tokio::net::TcpListener;
+    use tokio::sync::watch;
+
+    use super::super::{Cause, Pings, Rhythm};
+    use super::*;
+
+    /// A node's process that dies: its connections are reset while its listener is still there, which goes last.
+    #[tokio::test]
+    async fn process_that_dies_is_known_to_be_gone_long_before_the_next_interval() {
+        let rhythm = Rhythm { interval: Duration::from_millis(400), silence_max: Duration::from_secs(5) };
+        let (cluster, me, other) = (ClusterId([1; 16]), NodeId(1), NodeId(2));
+        let pings = Pings::new(cluster, me, None, rhythm);
+        let peer = Pings::new(cluster, other, None, rhythm);
+        pings.inner.update(|detector, now| {
+            detector.set_peers(&[other], now);
+            false
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let around = Surroundings {
+            address: Box::new(move |_| Some(address.clone())),
+            others: watch::channel(vec![other]).1,
+            disk_stalled_for: Box::new(|| Duration::ZERO),
+            stall_max: Duration::MAX,
+        };
+        tokio::spawn(dial(pings.inner.clone(), Arc::new(around), other));
+
+        let (mut stream, _) = listener.accept().await.unwrap();
+        Hello::read(&mut stream).await.unwrap();
+        peer.inner.hello(me, None).write(&mut stream).await.unwrap();
+        let mut changes = pings.changes();
+        sleep(rhythm.interval + Duration::from_millis(50)).await;
+        drop(stream);
+        for _ in 0..2 {
+            drop(listener.accept().await.unwrap());
+        }
+        let died = Instant::now();
+        drop(listener);
+        while pings.suspicion(other).is_none() {
+            changes.changed().await.unwrap();
+        }
+        assert_eq!(pings.suspicion(other).unwrap().cause, Cause::Refused);
+        assert!(died.elapsed() < rhythm.interval / 2, "{:?}", died.elapsed());
+    }
 }

@@ -15,8 +15,10 @@ use crate::peer::Fact;
 
 /// How often an owner looks whether it still is one. Everything else comes as an event.
 const OWNER_TICK: Duration = Duration::from_millis(250);
-/// How often a leader looks that has not heard its quorum yet.
-const LEADER_TICK: Duration = Duration::from_millis(50);
+/// A leader that has not heard its quorum yet looks after so long, then after twice as long each time: the answer is
+/// mostly on its way, and everybody waits for this.
+const LEADER_TICK_MIN: Duration = Duration::from_millis(2);
+const LEADER_TICK_MAX: Duration = Duration::from_millis(50);
 
 /// Watches the replica until the node stops or the replica does.
 pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>) {
@@ -26,6 +28,7 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
     let mut held: Option<Ownership> = None;
     // Who was heard to lead before this node does.
     let mut former_owner = None;
+    let mut leader_tick = LEADER_TICK_MIN;
     loop {
         // Marked as seen before the status is read: a later change wakes again.
         changes.mark_unchanged();
@@ -69,8 +72,12 @@ pub(crate) async fn watch_ownership(shared: Arc<Shared>, local: Arc<LocalShard>)
         };
         let pause = match claim {
             Some((_, until)) => OWNER_TICK.min(until.saturating_duration_since(Instant::now())),
-            None if status.role == Role::Leader => LEADER_TICK,
+            None if status.role == Role::Leader => leader_tick,
             None => Duration::MAX,
+        };
+        leader_tick = match claim {
+            None if status.role == Role::Leader => (leader_tick * 2).min(LEADER_TICK_MAX),
+            _ => LEADER_TICK_MIN,
         };
         tokio::select! {
             () = shared.tasks.stopping() => break,
