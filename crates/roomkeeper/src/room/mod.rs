@@ -1,16 +1,18 @@
 //! `roomkeeper room …`: rooms by hand.
 
-use std::io::{IsTerminal, Write};
-use std::time::{Duration, UNIX_EPOCH};
+mod people;
+mod publish;
+mod tail;
 
-use anyhow::{Context, Result, bail};
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use futures::StreamExt;
-use roomkeeper_client::protocol::{self, Data, Item, Placement, RoomOptions, Rooms};
-use roomkeeper_client::types::{Offset, RoomName};
-use roomkeeper_client::{Client, Event, LocalCopy, RoomInfo, message};
+use roomkeeper_client::protocol::{Placement, RoomOptions, Rooms};
+use roomkeeper_client::types::RoomName;
+use roomkeeper_client::{Client, LocalCopy, RoomInfo};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::cli::{ConnectArgs, print};
 
@@ -68,26 +70,24 @@ enum RoomCommand {
         yes: bool,
     },
     /// Print a room's messages as they come
-    Tail {
-        /// The room
-        room: RoomName,
-        /// Where to start: latest, beginning, or an offset
-        #[arg(long, default_value = "latest", value_parser = parse_from)]
-        from: protocol::From,
-        /// Stop after this many messages
-        #[arg(long, value_name = "N")]
-        count: Option<u64>,
-    },
+    Tail(tail::TailArgs),
     /// Append a message, or one per line of standard input
-    Publish {
+    Publish(publish::PublishArgs),
+    /// Append what was held, and print its offsets
+    Confirm(publish::HoldArgs),
+    /// Drop what was held
+    Rollback(publish::HoldArgs),
+    /// Tell those who are in the room now, without storing it
+    Signal(publish::SignalArgs),
+    /// Show who is in the room
+    Presence {
         /// The room
         room: RoomName,
-        /// The text; without it, standard input is read
-        text: Option<String>,
-        /// The text is JSON already, instead of the content of a JSON string
-        #[arg(long)]
-        data: bool,
     },
+    /// Move a consumer's durable cursor, and print it
+    Commit(people::CommitArgs),
+    /// Print a consumer's durable cursor; 0 where it has committed nothing
+    Cursor(people::CursorArgs),
 }
 
 /// What a room is created with. What is left out is as the cluster's configuration says.
@@ -151,11 +151,14 @@ pub(crate) async fn run(args: RoomArgs) -> Result<()> {
             create(&client, room, (options.into(), placement.into()), args.json).await
         }
         RoomCommand::Delete { room, yes } => delete(&client, room, yes).await,
-        RoomCommand::Tail { room, from, count } => tail(&client, room, from, count, args.json).await,
-        RoomCommand::Publish { room, text: Some(text), data } => {
-            publish(&client, room, [text].into_iter(), data).await
-        }
-        RoomCommand::Publish { room, text: None, data } => publish_lines(&client, room, data).await,
+        RoomCommand::Tail(tail) => tail::run(&client, tail, args.json).await,
+        RoomCommand::Publish(publish) => publish::publish(&client, publish).await,
+        RoomCommand::Confirm(hold) => publish::confirm(&client, hold).await,
+        RoomCommand::Rollback(hold) => publish::rollback(&client, hold).await,
+        RoomCommand::Signal(signal) => publish::signal(&client, signal).await,
+        RoomCommand::Presence { room } => people::presence(&client, room, args.json).await,
+        RoomCommand::Commit(commit) => people::commit(&client, commit, args.json).await,
+        RoomCommand::Cursor(cursor) => people::cursor(&client, cursor, args.json).await,
     }
 }
 
@@ -303,158 +306,4 @@ async fn delete(client: &Client, room: RoomName, yes: bool) -> Result<()> {
     client.room(room.clone()).delete().await?;
     println!("{room} deleted");
     Ok(())
-}
-
-async fn tail(
-    client: &Client,
-    name: RoomName,
-    from: protocol::From,
-    count: Option<u64>,
-    json: bool,
-) -> Result<()> {
-    let room = client.room(name);
-    let mut subscription = room.subscribe(from).await?;
-    let mut left = count.unwrap_or(u64::MAX);
-    while left > 0 {
-        let Some(event) = subscription.next().await else { break };
-        match event? {
-            Event::Items(items) => {
-                for item in items.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
-                    println!("{}", if json { item_json(item) } else { item_line(item) });
-                    left -= 1;
-                }
-            }
-            Event::Moved(hint) => {
-                let to = hint.node.map_or("another node".to_owned(), |node| node.to_string());
-                eprintln!("-- the room moves to {to}");
-            }
-            Event::Reconnected(ok) => {
-                eprintln!("-- connected again, to {}, epoch {}", ok.owner, ok.epoch.get());
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn item_line(item: &Item) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(item.time.millis());
-    let text = match &item.data {
-        // A JSON string reads better without its quotes.
-        Data::Json(json) => serde_json::from_slice::<String>(json)
-            .unwrap_or_else(|_| String::from_utf8_lossy(json).into_owned()),
-        Data::Binary(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-    };
-    format!("{} {} <{}> {text}", item.offset.get(), humantime::format_rfc3339_millis(time), item.from)
-}
-
-fn item_json(item: &Item) -> String {
-    let mut object = json!({
-        "offset": item.offset, "epoch": item.epoch, "id": item.id, "from": item.from, "time": item.time,
-    });
-    match &item.data {
-        Data::Json(json) => {
-            object["data"] = serde_json::from_slice(json).unwrap_or(serde_json::Value::Null);
-        }
-        Data::Binary(bytes) => object["data_text"] = String::from_utf8_lossy(bytes).into(),
-    }
-    object.to_string()
-}
-
-fn data_of(text: &str, is_json: bool) -> Result<Data> {
-    if is_json { Ok(Data::json(text.to_owned())?) } else { Ok(Data::json_string(text)) }
-}
-
-async fn publish(
-    client: &Client,
-    name: RoomName,
-    texts: impl Iterator<Item = String>,
-    is_json: bool,
-) -> Result<()> {
-    let room = client.room(name);
-    for text in texts {
-        let ok = room.publish(vec![message(data_of(&text, is_json)?)]).await?;
-        println!("{}", ok.offsets.first().map_or(0, |offset| offset.get()));
-    }
-    Ok(())
-}
-
-/// One message per line, several on their way at a time, offsets printed in order.
-async fn publish_lines(client: &Client, name: RoomName, is_json: bool) -> Result<()> {
-    let room = client.room(name);
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let (sender, mut tickets) = tokio::sync::mpsc::channel(client.config().window);
-    let publishing = async move {
-        while let Some(line) = lines.next_line().await.context("reading standard input")? {
-            let ticket = room.publish_pipelined(vec![message(data_of(&line, is_json)?)]).await?;
-            if sender.send(ticket).await.is_err() {
-                break;
-            }
-        }
-        anyhow::Ok(())
-    };
-    let printing = async move {
-        while let Some(ticket) = tickets.recv().await {
-            let ok = ticket.await?;
-            println!("{}", ok.offsets.first().map_or(0, |offset| offset.get()));
-        }
-        anyhow::Ok(())
-    };
-    tokio::try_join!(publishing, printing).map(drop)
-}
-
-fn parse_from(text: &str) -> Result<protocol::From, String> {
-    match text {
-        "latest" => Ok(protocol::From::Latest),
-        "beginning" => Ok(protocol::From::Beginning),
-        offset => match offset.trim_start_matches('o').parse() {
-            Ok(offset @ 1..) => Ok(protocol::From::Offset(Offset(offset))),
-            _ => Err("expected latest, beginning, or an offset from 1 on".to_owned()),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn start_of_a_tail_is_a_word_or_an_offset() {
-        assert_eq!(parse_from("latest"), Ok(protocol::From::Latest));
-        assert_eq!(parse_from("o12"), Ok(protocol::From::Offset(Offset(12))));
-        assert_eq!(parse_from("7"), Ok(protocol::From::Offset(Offset(7))));
-        for text in ["", "0", "-1", "first"] {
-            assert!(parse_from(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn options_are_said_in_words() {
-        let none = RoomOptions::default();
-        let table = [
-            (none, "keeps everything"),
-            (RoomOptions { presence: Some(true), ..none }, "keeps everything"),
-            (RoomOptions { retain_ms: Some(604_800_000), ..none }, "keeps at most 7days"),
-            (
-                RoomOptions {
-                    retain_messages: Some(1_000),
-                    retain_bytes: Some(1),
-                    presence: Some(false),
-                    max_members: Some(2),
-                    ..none
-                },
-                "keeps at most 1,000 messages, 1 byte, no presence, at most 2 members",
-            ),
-        ];
-        for (options, words) in table {
-            assert_eq!(options_in_words(&options), words);
-        }
-    }
-
-    #[test]
-    fn text_is_published_as_a_json_string_unless_it_is_json() {
-        assert_eq!(data_of("a\"b", false).unwrap(), Data::Json(r#""a\"b""#.into()));
-        assert_eq!(data_of(r#"{"a":1}"#, true).unwrap(), Data::Json(r#"{"a":1}"#.into()));
-        assert!(data_of("{", true).is_err());
-    }
 }
