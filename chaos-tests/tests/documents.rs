@@ -44,7 +44,7 @@ fn sockets_of(cluster: &Cluster, node: usize) -> String {
 fn python_script_with_a_plain_websocket_speaks_to_a_room_from_every_node() {
     CLUSTER.run(async |cluster| {
         for node in 0..3 {
-            let base = sockets_of(&cluster, node);
+            let base = sockets_of(cluster, node);
             let mut python = python("python").await;
             let script = python.args(["docs/examples/room.py", base.as_str(), "python", "ann", "hello"]);
             let said = run(script).await;
@@ -97,7 +97,7 @@ fn curl_alone_creates_publishes_reads_sees_presence_and_deletes() {
 #[test]
 fn examples_of_the_protocol_document_are_what_happens() {
     CLUSTER.run(async |cluster| {
-        let base = sockets_of(&cluster, 0);
+        let base = sockets_of(cluster, 0);
         let mut python = python("python").await;
         let script = "chaos-tests/tests/documents/examples.py";
         println!("{}", run(python.args([script, "docs/protocol.md", base.as_str()])).await);
@@ -107,7 +107,7 @@ fn examples_of_the_protocol_document_are_what_happens() {
 #[test]
 fn asyncapi_document_fits_commands_replies_and_pushes() {
     CLUSTER.run(async |cluster| {
-        let base = sockets_of(&cluster, 1);
+        let base = sockets_of(cluster, 1);
         let mut python = python("python").await;
         let script = "chaos-tests/tests/documents/asyncapi.py";
         println!("{}", run(python.args([script, "docs/asyncapi.yaml", base.as_str()])).await);

@@ -23,6 +23,9 @@ pub(crate) struct Events {
     presence: Option<Presence>,
 }
 
+/// How a client becomes a member.
+type Entrance = dyn Fn(&Subscriber) -> Result<Membership, Full> + Send;
+
 /// A client that is a member.
 struct Presence {
     /// `None`: it does not want to be told of the others.
@@ -30,7 +33,7 @@ struct Presence {
     /// `None`: the client says that it is not there at the moment.
     membership: Option<Membership>,
     /// To enter again.
-    enter: Box<dyn Fn(&Subscriber) -> Result<Membership, Full> + Send>,
+    enter: Box<Entrance>,
 }
 
 struct Holds {
