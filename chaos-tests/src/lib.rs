@@ -9,6 +9,7 @@
 //! and [`check`] judges that; [`run`] is one run of all of it, [`replay`] judges an old one again.
 //! A [`nemesis`] is one fault; a [`scenario`] a schedule of them under load; [`timing`] measures how long clients wait.
 
+mod admission;
 pub mod binary;
 pub mod check;
 pub mod cluster;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use roomkeeper_client::{Client, ClientConfig};
+use roomkeeper_client::Client;
 use tokio::time::{Instant, sleep};
 
 use crate::disk::Disk;
@@ -119,7 +119,7 @@ impl Cluster {
         let net = if setup.bridged { Net::Bridged(Bridged::new()?) } else { Net::Loopback };
         let secret = format!("{:032x}", rand::random::<u128>());
         // A client needs an address; replaced below, when there are some.
-        let client = Client::new(ClientConfig::new(["http://127.0.0.1:1"]))?;
+        let client = Client::new(crate::admission::config(["http://127.0.0.1:1"]))?;
         let nodes = Vec::new();
         let settings = Vec::new();
         let mut cluster = Self { nodes, net, client, setup, secret, settings, logs, scratch };
@@ -144,7 +144,7 @@ impl Cluster {
             founds: k == 0,
             is_retired: false,
         });
-        self.client = Client::new(ClientConfig::new(self.urls()))?;
+        self.client = Client::new(crate::admission::config(self.urls()))?;
         Ok(k)
     }
 
@@ -262,6 +262,9 @@ impl Cluster {
         node.reserved = None;
         let mut env = self.settings.clone();
         env.push(("ROOMKEEPER_CLUSTER_SECRET".to_owned(), self.secret.clone()));
+        if self.setup.bridged {
+            env.extend(crate::admission::of_node());
+        }
         let launch = Launch { args, namespace: node.namespace.clone(), env };
         node.process = Some(Process::start(&launch, &node.log)?);
         Ok(())

@@ -97,6 +97,7 @@ impl Cluster {
         let running = (0..self.size()).filter(|k| self.runs(*k)).map(|k| self.url(k));
         let mut command = Command::new(binary::roomkeeper()?);
         command.args(args).arg(format!("--url={}", running.collect::<Vec<_>>().join(",")));
+        command.env("ROOMKEEPER_TOKEN", crate::admission::token()?);
         command.env(MARKER, marker()?).stdin(Stdio::null()).kill_on_drop(true);
         let shown = format!("roomkeeper {}", args.join(" "));
         let output = timeout(limit, command.output());

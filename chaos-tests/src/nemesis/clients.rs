@@ -40,7 +40,7 @@ impl Nemesis for SlowSubscribers {
     fn begin<'a>(&'a mut self, field: &'a mut Field, _: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
             // One push may wait for its reader: then the socket itself is not read any more.
-            let config = ClientConfig { buffer: 1, ..ClientConfig::new(field.cluster.urls()) };
+            let config = ClientConfig { buffer: 1, ..crate::admission::config(field.cluster.urls()) };
             let client = Client::new(config)?;
             for _ in 0..self.count {
                 let room = field.rooms[field.rng.random_range(0..field.rooms.len())].clone();
@@ -86,7 +86,7 @@ impl Nemesis for ReconnectStorm {
     fn begin<'a>(&'a mut self, field: &'a mut Field, _: &'a [usize]) -> Done<'a> {
         Box::pin(async move {
             let (stop, stopped) = tokio::sync::watch::channel(false);
-            let config = ClientConfig::new(field.cluster.urls());
+            let config = crate::admission::config(field.cluster.urls());
             let (rooms, clients) = (field.rooms.clone(), self.clients);
             self.stop = Some(stop);
             self.running = Some(tokio::spawn(async move {

@@ -22,7 +22,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(super) async fn run(setup: Setup, seconds: usize) -> Result<Vec<Row>> {
     let cluster = Cluster::start_with(setup).await?;
     sleep(SETTLE).await;
-    let client = Client::new(ClientConfig { window: WINDOW, ..ClientConfig::new(cluster.urls()) })?;
+    let client = Client::new(ClientConfig { window: WINDOW, ..crate::admission::config(cluster.urls()) })?;
     let (stop, stopped) = watch::channel(false);
     let (acked, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let before = cluster.epochs().await?;

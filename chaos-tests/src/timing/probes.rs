@@ -46,7 +46,8 @@ impl Probes {
     /// Starts with so many rooms.
     pub(super) fn start(urls: Vec<String>, rooms: usize) -> Result<Self> {
         let deadline = Duration::from_secs(60);
-        let client = Client::new(ClientConfig { window: WINDOW, deadline, ..ClientConfig::new(urls) })?;
+        let client =
+            Client::new(ClientConfig { window: WINDOW, deadline, ..crate::admission::config(urls) })?;
         let (stop, stopped) = watch::channel(false);
         let mut probes = Self { rooms: Vec::new(), stop, tasks: Vec::new() };
         for n in 0..rooms {

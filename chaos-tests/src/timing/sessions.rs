@@ -70,11 +70,11 @@ pub(super) async fn run(setup: Setup, trials: usize) -> Result<Vec<Row>> {
 async fn one(cluster: &mut Cluster) -> Result<(Instant, Vec<Session>)> {
     let room: RoomName = "crowd".parse()?;
     // Publishing goes through a client of its own, whose socket is not one of the sessions'.
-    let client = Client::new(ClientConfig::new(cluster.urls()))?;
+    let client = Client::new(crate::admission::config(cluster.urls()))?;
     let writer = Arc::new(client.room(room.clone()));
     writer.publish(vec![message(Data::Json("0".into()))]).await?;
     // What the server skips counts as missed.
-    let crowd = Client::new(ClientConfig { fill_holes: false, ..ClientConfig::new(cluster.urls()) })?;
+    let crowd = Client::new(ClientConfig { fill_holes: false, ..crate::admission::config(cluster.urls()) })?;
     let (end, ended) = watch::channel(None);
     let mut sessions = JoinSet::new();
     let joins = futures::stream::iter((0..SESSIONS).map(|_| crowd.room(room.clone())));

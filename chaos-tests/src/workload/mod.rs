@@ -62,7 +62,7 @@ impl Workload {
             route,
             // What the server skips is what is looked for.
             fill_holes: false,
-            ..ClientConfig::new::<String>(urls)
+            ..crate::admission::config::<String>(urls)
         };
         let client = Client::new(config(urls.clone(), Route::Redirect))?;
         let relayed = Client::new(config(urls.clone(), Route::Proxy))?;
