@@ -115,7 +115,7 @@ async fn ended(cluster: &mut Cluster, k: usize, code: i32) {
     let begun = Instant::now();
     loop {
         if let Some(status) = cluster.take_ended(k).unwrap() {
-            assert_eq!(status.code(), Some(code), "node {k}");
+            assert_eq!(status.code(), Some(code), "node {k}: {status}");
             break;
         }
         assert!(begun.elapsed() < LIMIT, "node {k} was removed and still runs");

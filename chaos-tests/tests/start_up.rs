@@ -99,7 +99,7 @@ async fn bad_config_is_refused_with_code_3_and_leaves_no_data() {
     }
     let flags: [(&[&str], &str); 6] = [
         (&["--bootstrap", "--listen-peer=0.0.0.0:7701", "--advertise-peer=a:7701"], "cluster.secret"),
-        (&["--bootstrap", "--listen=0.0.0.0:7700"], "advertise.client"),
+        (&["--bootstrap", "--listen=0.0.0.0:7700"], "auth.keys"),
         (&["--bootstrap", "--join=127.0.0.1:7701"], "exclude each other"),
         (&["--bootstrap", "--initial-nodes=many"], "initial_nodes"),
         (&["--bootstrap", "--listen=nowhere"], "listen"),
