@@ -311,6 +311,9 @@ fn raft_config(group: GroupId, timing: Timing) -> Config {
         enable_leader_restore: Some(false),
         // A log that came back shorter is a loss to be found, not to be got used to.
         allow_log_reversion: Some(false),
+        // A new owner's first append may meet a link that is just being made: a pause of openraft's 200 ms would be
+        // longer than all the rest of a failover.
+        backoff: "5ms 10ms ...200ms".to_owned(),
         max_payload_entries: 1024,
         purge_batch_size: log_to_keep.min(1024),
         snapshot_policy: SnapshotPolicy::LogsSinceLast(2 * log_to_keep),

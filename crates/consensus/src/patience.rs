@@ -5,6 +5,7 @@
 //! some seconds later, see [`Error::NoSpace`]. A replica whose rows cannot be written applies nothing meanwhile, so
 //! its node counts as one whose disk hangs: others own what it owned.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,18 +27,20 @@ pub(crate) struct Patience {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: usize,
-    /// Since when somebody waits all the time.
-    since: Option<Instant>,
+    /// Who waits, by when that began: whoever waits longest is first.
+    waiting: BTreeSet<(Instant, u64)>,
+    /// Of the next who waits: two may begin at once.
+    ticket: u64,
     over: bool,
     /// Operators know that the disk is full.
     told: bool,
 }
 
 impl Patience {
-    /// How long there has been somebody who waits; zero while there is nobody.
+    /// How long whoever waits longest has waited; zero while there is nobody. Waits that only overlap do not add
+    /// up: a disk that takes everybody's rows after a moment is busy, not hung.
     pub(crate) fn strained_for(&self) -> Duration {
-        self.state.lock().since.map_or(Duration::ZERO, |since| since.elapsed())
+        self.state.lock().waiting.first().map_or(Duration::ZERO, |(since, _)| since.elapsed())
     }
 
     /// From now on nobody waits: the node stops.
@@ -69,12 +72,15 @@ impl Patience {
                 }
             };
             waiting.get_or_insert_with(|| self.wait());
+            if self.state.lock().over {
+                return Err(error);
+            }
             if error.is_no_space() {
                 let begun = full.get_or_insert_with(|| {
                     self.tell_full(&error);
                     Instant::now()
                 });
-                if begun.elapsed() >= FULL_MAX || self.state.lock().over {
+                if begun.elapsed() >= FULL_MAX {
                     return Err(error);
                 }
             }
@@ -108,22 +114,22 @@ impl Patience {
 
     fn wait(&self) -> Waiting {
         let mut state = self.state.lock();
-        state.waiting += 1;
-        state.since.get_or_insert_with(Instant::now);
-        Waiting(self.state.clone())
+        let place = (Instant::now(), state.ticket);
+        state.ticket += 1;
+        state.waiting.insert(place);
+        Waiting { state: self.state.clone(), place }
     }
 }
 
 /// Somebody waits as long as this exists.
-struct Waiting(Arc<Mutex<State>>);
+struct Waiting {
+    state: Arc<Mutex<State>>,
+    place: (Instant, u64),
+}
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.waiting -= 1;
-        if state.waiting == 0 {
-            state.since = None;
-        }
+        self.state.lock().waiting.remove(&self.place);
     }
 }
 
@@ -153,6 +159,30 @@ mod tests {
         assert_eq!(strained.as_secs(), 3);
         assert_eq!(patience.strained_for(), Duration::ZERO);
         assert_eq!(begun.elapsed().as_secs(), 6);
+    }
+
+    /// Five wait for a second each, every one from half a second after the one before.
+    #[tokio::test(start_paused = true)]
+    async fn waits_that_overlap_do_not_add_up() {
+        let (patience, begun) = (Patience::default(), Instant::now());
+        let wait = |nth: u32| {
+            let (patience, from) = (patience.clone(), Duration::from_millis(500) * nth);
+            async move {
+                sleep(from).await;
+                let slow = || match begun.elapsed() >= from + Duration::from_secs(1) {
+                    true => ready(Ok(())),
+                    false => ready(Err(Error::Stalled { action: "writing" })),
+                };
+                patience.until_taken(slow).await
+            }
+        };
+        let watching = async {
+            sleep(Duration::from_millis(1900)).await;
+            patience.strained_for()
+        };
+        let (.., strained) = tokio::join!(wait(0), wait(1), wait(2), wait(3), wait(4), watching);
+        assert_eq!(strained.as_millis(), 900, "of the third; the first began 1.9 s before");
+        assert_eq!(patience.strained_for(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
@@ -192,6 +222,8 @@ mod tests {
         patience.end();
         let result: Result<(), Error> = patience.until_taken(|| ready(Err(full()))).await;
         assert!(result.unwrap_err().is_no_space());
+        let stalled = || ready(Err::<(), _>(Error::Stalled { action: "writing" }));
+        assert!(matches!(patience.until_taken(stalled).await, Err(Error::Stalled { .. })));
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 }
