@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use reqwest::Url;
 use roomkeeper_auth::{Claims, SigningKey};
 use roomkeeper_client::ClientConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Variable that a node reads the key of tokens from.
 const KEY_VARIABLE: &str = "CHAOS_TESTS_TOKEN_KEY";
@@ -26,6 +26,12 @@ pub(crate) fn of_node() -> [(String, String); 2] {
     [("ROOMKEEPER_AUTH_KEYS".to_owned(), keys), (KEY_VARIABLE.to_owned(), KEY.to_owned())]
 }
 
+/// Environment of a node on loopback that looks at tokens where there are any, and takes others at their word.
+pub(crate) fn of_trusting_node() -> Vec<(String, String)> {
+    let required = ("ROOMKEEPER_AUTH_REQUIRED".to_owned(), "false".to_owned());
+    of_node().into_iter().chain([required]).collect()
+}
+
 /// A token for everything.
 ///
 /// # Errors
@@ -33,9 +39,15 @@ pub(crate) fn of_node() -> [(String, String); 2] {
 pub(crate) fn token() -> Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let actions = ["publish", "subscribe", "history", "create", "delete", "presence"];
-    let scopes = json!([{ "rooms": "*", "actions": actions }]);
-    let claims: Claims =
-        serde_json::from_value(json!({ "sub": USER, "exp": now + SECONDS, "scopes": scopes }))?;
+    token_of(USER, now + SECONDS, json!([{ "rooms": "*", "actions": actions }]))
+}
+
+/// A user's token that runs out then, seconds since 1970.
+///
+/// # Errors
+/// As [`token`].
+pub(crate) fn token_of(user: &str, exp: u64, scopes: Value) -> Result<String> {
+    let claims: Claims = serde_json::from_value(json!({ "sub": user, "exp": exp, "scopes": scopes }))?;
     let key = SigningKey::read(KEY).context("the key of tokens")?;
     Ok(key.sign(&KEY_ID.parse()?, &claims)?)
 }

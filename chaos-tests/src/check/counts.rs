@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use roomkeeper_types::{ConsumerId, Offset};
+
+use super::i25_credit::against_limit;
 use crate::history::event::Change;
-use crate::history::{At, History, Outcome, ReadOutcome};
+use crate::history::holds::Word;
+use crate::history::{At, History, Outcome, ReadOutcome, Room, SubEvent};
 
 /// Messages acked.
 pub const ACKS: &str = "acks";
@@ -27,6 +31,37 @@ pub const FAULTS: &str = "faults";
 pub const FAULTS_UNDER_LOAD: &str = "faults_under_load";
 /// Publishes of several messages that were under way when a fault began.
 pub const BULKS_IN_FLIGHT: &str = "bulks_in_flight";
+
+/// Commits acked.
+pub const COMMITS: &str = "commits";
+/// Messages that were sent to a consumer again, as they had not been committed.
+pub const REDELIVERED: &str = "redelivered";
+/// Messages that were the last ones a consumer had given credit for.
+pub const CREDIT_SPENT: &str = "credit_spent";
+/// Holds confirmed.
+pub const HOLDS_CONFIRMED: &str = "holds_confirmed";
+/// Holds rolled back.
+pub const HOLDS_ROLLED_BACK: &str = "holds_rolled_back";
+/// Holds that ran out, as their sender was told.
+pub const HOLDS_EXPIRED: &str = "holds_expired";
+/// Held messages that subscribers were told of.
+pub const HELD_TOLD: &str = "held_told";
+/// Publishes stored on a condition.
+pub const CONDITIONAL: &str = "conditional";
+/// Publishes refused as their condition did not hold.
+pub const CONFLICTS: &str = "conflicts";
+/// Members that subscribers were told of when they came, and when they went.
+pub const PRESENCE_JOINS: &str = "presence_joins";
+/// See [`PRESENCE_JOINS`].
+pub const PRESENCE_LEAVES: &str = "presence_leaves";
+/// Things that guests asked for and were refused as not theirs.
+pub const REFUSED_GUESTS: &str = "refused_guests";
+/// Pushes of their own rooms that guests were sent.
+pub const TOLD_GUESTS: &str = "told_guests";
+/// Sockets that ended because their token had run out.
+pub const TOKENS_RUN_OUT: &str = "tokens_run_out";
+/// The close code of those.
+const UNAUTHORIZED: u16 = 4_500;
 
 /// The name of the count of one nemesis' faults.
 #[must_use]
@@ -54,8 +89,14 @@ pub fn counts(history: &History) -> BTreeMap<String, u64> {
                     if send.invoke.attempt == 1 {
                         add(ACKS, messages);
                     }
+                    if send.invoke.expect.is_some() {
+                        add(CONDITIONAL, 1);
+                    }
                 }
+                Outcome::Fail(_) if send.is_conflict() => add(CONFLICTS, 1),
                 Outcome::Fail(_) => add(FAILS, messages),
+                // Tries with little patience, made to end so.
+                Outcome::Info(_) if send.invoke.expect.is_some() => {}
                 Outcome::Info(_) | Outcome::Open => add(INFOS, messages),
             }
             let under_way = |fault: &At| send.invoked < *fault && send.ended.is_none_or(|end| end > *fault);
@@ -69,6 +110,14 @@ pub fn counts(history: &History) -> BTreeMap<String, u64> {
         }
         let answered = |outcome: &ReadOutcome| matches!(outcome, ReadOutcome::Ok { .. });
         add(READS, room.reads.iter().filter(|read| answered(&read.outcome)).count());
+        of_features(room, &mut add);
+    }
+    for guest in &history.guests {
+        let refused = guest.asked.iter().filter(|(_, asked)| asked.code.as_deref() == Some("forbidden"));
+        add(REFUSED_GUESTS, refused.count());
+        add(TOLD_GUESTS, guest.told.len());
+        let ran_out = guest.end.as_ref().is_some_and(|(_, end)| end.code == Some(UNAUTHORIZED));
+        add(TOKENS_RUN_OUT, usize::from(ran_out));
     }
     add(ELECTIONS, elections(history).len());
     add(FAULTS, history.faults.len());
@@ -77,6 +126,39 @@ pub fn counts(history: &History) -> BTreeMap<String, u64> {
     }
     add(FAULTS_UNDER_LOAD, begun.len() - idle_faults(history).len());
     counts
+}
+
+/// Of cursors, holds and presence. Nothing is counted where a run had none.
+fn of_features(room: &Room, add: &mut impl FnMut(&str, usize)) {
+    if !room.commits.is_empty() {
+        add(COMMITS, room.commits.iter().filter(|commit| commit.asked.done().is_some()).count());
+    }
+    let mut covered: HashMap<&ConsumerId, Offset> = HashMap::new();
+    for sub in &room.subs {
+        if let Some(following) = &sub.following {
+            let before = covered.entry(&following.consumer).or_default();
+            add(REDELIVERED, sub.items().filter(|(_, item)| item.offset <= *before).count());
+            *before = sub.items().fold(*before, |before, (_, item)| before.max(item.offset));
+            add(CREDIT_SPENT, against_limit(room, sub).filter(|(_, offset, limit)| offset == limit).count());
+        }
+        for (_, event) in &sub.events {
+            match event {
+                SubEvent::Held(messages) => add(HELD_TOLD, messages.len()),
+                SubEvent::Company(company) => {
+                    add(PRESENCE_JOINS, company.joined.len());
+                    add(PRESENCE_LEAVES, company.left.len());
+                }
+                _ => {}
+            }
+        }
+    }
+    for hold in &room.holds {
+        let rolled_back = hold.said(Word::Rollback).any(|asked| asked.done().is_some());
+        add(HOLDS_CONFIRMED, usize::from(hold.confirmed().is_some()));
+        add(HOLDS_ROLLED_BACK, usize::from(rolled_back));
+        let gone = hold.said(Word::Confirm).any(|asked| asked.refused("gone").is_some());
+        add(HOLDS_EXPIRED, usize::from(gone && hold.said(Word::Rollback).next().is_none()));
+    }
 }
 
 /// When shards got an owner in an epoch that they had none in before, after the first fault.
@@ -114,6 +196,57 @@ pub fn acks_per_second(history: &History) -> Vec<u64> {
 mod tests {
     use super::super::sample::Story;
     use super::*;
+
+    #[test]
+    fn counts_of_cursors_holds_presence_and_guests() {
+        let mut story = Story::right();
+        for _ in 0..2 {
+            let sub = story.follow(0, 2);
+            story.deliver(sub, &[(1, 1), (2, 2)]);
+        }
+        let sub = story.follow(0, 2);
+        let op = story.commit(sub, 1);
+        story.committed(op, 1);
+        let holds = [story.hold(&[10], 1), story.hold(&[11], 1_000), story.hold(&[12], 1_000)];
+        let op = story.settle(holds[0], Word::Confirm);
+        story.refused(op, "gone");
+        let op = story.settle(holds[1], Word::Rollback);
+        story.settled(op, &[]);
+        let op = story.settle(holds[2], Word::Confirm);
+        story.settled(op, &[5]);
+        let sub = story.subscribe_to_holds(1, 5);
+        story.told_held(sub, &[11, 12]);
+        story.enter("ann/a", None);
+        story.company(sub, "ann/a", "", "ann/a");
+        let op = story.send_expecting(0, 5, &[20]);
+        story.conflict(op);
+        let op = story.send_expecting(0, 6, &[21]);
+        story.ok(op, 1, &[6]);
+        let guest = story.guest(10);
+        story.guest_asked(guest, "elsewhere", "join", Some("forbidden"));
+        story.guest_told(guest, "general");
+        story.guest_closed(guest, Some(UNAUTHORIZED));
+        let counts = counts(&story.load());
+        for (name, expected) in [
+            (COMMITS, 1),
+            (REDELIVERED, 2),
+            (CREDIT_SPENT, 2),
+            (HOLDS_CONFIRMED, 1),
+            (HOLDS_ROLLED_BACK, 1),
+            (HOLDS_EXPIRED, 1),
+            (HELD_TOLD, 2),
+            (PRESENCE_JOINS, 1),
+            (PRESENCE_LEAVES, 0),
+            (CONDITIONAL, 1),
+            (CONFLICTS, 1),
+            (FAILS, 0),
+            (REFUSED_GUESTS, 1),
+            (TOLD_GUESTS, 1),
+            (TOKENS_RUN_OUT, 1),
+        ] {
+            assert_eq!(counts.get(name), Some(&expected), "{name}");
+        }
+    }
 
     #[test]
     fn counts_of_a_run_with_a_retry_a_bulk_in_flight_and_an_election() {

@@ -8,7 +8,8 @@ use crate::history::History;
 pub(super) fn check(history: &History) -> Findings {
     let mut findings = Findings::default();
     for (name, room) in &history.rooms {
-        let messages = room.sends.iter().flat_map(|send| &send.invoke.messages);
+        let held = room.holds.iter().flat_map(|hold| &hold.messages);
+        let messages = room.sends.iter().flat_map(|send| &send.invoke.messages).chain(held);
         let published: HashSet<_> = messages.map(|content| content.id).collect();
         for (seen, witness) in room.shown() {
             findings.look(1);

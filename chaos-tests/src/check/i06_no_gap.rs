@@ -55,7 +55,7 @@ fn look_at_sub(findings: &mut Findings, name: &RoomName, log: &Log, sub: &Sub) {
                 }
             }
             SubEvent::Gap { got, .. } => expected = expected.max(got.unwrap_or(Offset(0))),
-            SubEvent::Resumed(_) | SubEvent::Redirect { .. } => {}
+            _ => {}
         }
     }
     if matches!(sub.end, Ending::Left(_)) && expected < log.next {

@@ -1,11 +1,12 @@
 //! I11, the committed offset never regresses: not for one reader from answer to answer, and not for a subscriber
-//! across its reconnects, where it goes on exactly behind what it has and the head is not below that.
+//! across its reconnects, where it goes on exactly behind what it has and the head is not below that. One that follows
+//! a cursor may be sent again what it has not committed. What is true of cursors themselves is in [`i11_cursors`].
 
 use std::collections::HashMap;
 
 use roomkeeper_types::{Offset, RoomName};
 
-use super::Findings;
+use super::{Findings, i11_cursors};
 use crate::history::{History, ReadOutcome, Room, Sub, SubEvent};
 
 pub(super) fn check(history: &History) -> Findings {
@@ -15,6 +16,7 @@ pub(super) fn check(history: &History) -> Findings {
         for sub in &room.subs {
             look_at_sub(&mut findings, name, sub);
         }
+        i11_cursors::look(&mut findings, name, room);
     }
     findings
 }
@@ -43,10 +45,13 @@ fn look_at_sub(findings: &mut Findings, name: &RoomName, sub: &Sub) {
                 expected = items.iter().fold(expected, |expected, item| expected.max(item.offset.next()));
             }
             SubEvent::Gap { got, .. } => expected = expected.max(got.unwrap_or(Offset(0))),
-            SubEvent::Redirect { .. } => {}
             SubEvent::Resumed(place) => {
                 findings.look(1);
-                if place.head < expected || place.from != expected {
+                let is_right = match &sub.following {
+                    Some(_) => place.from <= expected,
+                    None => place.from == expected,
+                };
+                if place.head < expected || !is_right {
                     findings.wrong(name, Some(*at), || {
                         format!(
                             "subscriber {} came back for {expected} and was put at {} of a log that ends before {}",
@@ -55,6 +60,7 @@ fn look_at_sub(findings: &mut Findings, name: &RoomName, sub: &Sub) {
                     });
                 }
             }
+            _ => {}
         }
     }
 }

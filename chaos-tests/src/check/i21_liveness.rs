@@ -29,7 +29,13 @@ fn look_at_ends(findings: &mut Findings, name: &RoomName, room: &Room, limit: Op
         let ended = if matches!(read.outcome, ReadOutcome::Open) { None } else { read.ended };
         (read.op, "read", read.invoked, ended)
     });
-    for (op, what, began, ended) in sends.chain(reads) {
+    let placed = room.holds.iter().flat_map(|hold| &hold.placed);
+    let placed = placed.map(|asked| (asked.op, "hold", asked.invoked, asked.ended));
+    let words = room.holds.iter().flat_map(|hold| &hold.words);
+    let words = words.map(|(_, asked)| (asked.op, "word on a hold", asked.invoked, asked.ended));
+    let commits = room.commits.iter().map(|commit| &commit.asked);
+    let commits = commits.map(|asked| (asked.op, "commit", asked.invoked, asked.ended));
+    for (op, what, began, ended) in sends.chain(reads).chain(placed).chain(words).chain(commits) {
         findings.look(1);
         match ended.map(|ended| ended.since(began)) {
             None => findings.wrong(name, Some(began), || format!("{what} {op} never ended")),

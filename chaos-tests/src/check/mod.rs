@@ -1,6 +1,6 @@
 //! Judges a history: one file per invariant, each a function over the history alone, in O(n log n), with its own
-//! tests that feed it what would break it. Ids and names are those of the fault matrix; I18, I19, I23 and I24 come
-//! with the features that they are about.
+//! tests that feed it what would break it. Ids and names up to I24 are those of the fault matrix, where I24 is not judged
+//! here; I25 and I26 are about what the matrix does not know.
 
 mod acked_before;
 pub mod counts;
@@ -16,6 +16,7 @@ mod i07_monotonic_delivery;
 mod i08_linearizable_append;
 mod i09_fifo;
 mod i10_read_after_ack;
+mod i11_cursors;
 mod i11_no_regress;
 mod i12_one_owner;
 mod i13_fencing;
@@ -23,9 +24,14 @@ mod i14_durable;
 mod i15_atomic_bulk;
 mod i16_no_shortened_vote;
 mod i17_no_corruption;
+mod i18_access;
+mod i19_presence;
 mod i20_session_survives;
 mod i21_liveness;
 mod i22_convergence;
+mod i23_no_late_ghost;
+mod i25_credit;
+mod i26_holds;
 mod lost;
 mod verdict;
 
@@ -86,9 +92,14 @@ pub const INVARIANTS: &[Invariant] = &[
     safety("I15", "atomic bulk", i15_atomic_bulk::check),
     safety("I16", "no vote with a shortened log", i16_no_shortened_vote::check),
     safety("I17", "corruption never served", i17_no_corruption::check),
+    safety("I18", "nobody is told what its token does not allow", i18_access::check),
+    liveness("I19", "presence converges", i19_presence::check),
     liveness("I20", "session survives", i20_session_survives::check),
     liveness("I21", "liveness", i21_liveness::check),
     liveness("I22", "convergence", i22_convergence::check),
+    safety("I23", "no late ghosts", i23_no_late_ghost::check),
+    safety("I25", "credit is kept to", i25_credit::check),
+    safety("I26", "a hold is what its sender made of it", i26_holds::check),
 ];
 
 /// Judges a history by all invariants, and whether it could have shown that they are broken.

@@ -1,5 +1,7 @@
 //! Small hand-made histories for the checkers' tests, each step a millisecond after the one before.
 
+mod features;
+
 use std::time::Duration;
 
 use roomkeeper_types::{Epoch, MessageId, NodeId, Offset, RoomName, ShardId};
@@ -127,7 +129,15 @@ impl Story {
         let op = self.id();
         let content = |n: &u8| Content { id: MessageId([*n; 16]), hash: u64::from(*n) };
         let messages = numbers.iter().map(content).collect();
-        self.note(Event::SendInvoke(SendInvoke { op, writer, room, attempt, through: None, messages }));
+        self.note(Event::SendInvoke(SendInvoke {
+            op,
+            writer,
+            room,
+            attempt,
+            through: None,
+            expect: None,
+            messages,
+        }));
         op
     }
 
@@ -182,7 +192,8 @@ impl Story {
 
     pub(crate) fn subscribe(&mut self, from: u64, head: u64) -> Id {
         let (sub, asked) = (self.id(), Some(self.clock.after(Duration::from_micros(1))));
-        self.note(Event::SubOk { sub, room: room(), asked, place: Self::place(from, head) });
+        let (place, following) = (Self::place(from, head), None);
+        self.note(Event::SubOk { sub, room: room(), asked, place, following, sees_holds: false });
         sub
     }
 

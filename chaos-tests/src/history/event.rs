@@ -7,8 +7,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use roomkeeper_types::{Epoch, MessageId, NodeId, Offset, RoomName, ShardId};
+use roomkeeper_types::{ConsumerId, Epoch, MessageId, NodeId, Offset, RoomName, ShardId};
 use serde::{Deserialize, Serialize};
+
+use super::access::{GuestAsked, GuestEnd, GuestIn, GuestTold};
+use super::cursors::{CommitInvoke, Following};
+use super::holds::{HoldInvoke, HoldOk, SettleInvoke};
+use super::presence::{Company, MemberJoin};
 
 /// Version of the format, in [`RunInfo::format`].
 pub const FORMAT: u32 = 1;
@@ -163,6 +168,12 @@ pub enum Event {
         asked: Option<At>,
         /// Where it is.
         place: Place,
+        /// The cursor that it follows, if one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        following: Option<Following>,
+        /// Whether it is told of open holds.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sees_holds: bool,
     },
     /// It has joined again after its connection was lost.
     #[serde(rename = "resume.ok")]
@@ -202,6 +213,30 @@ pub enum Event {
         /// Why, if that was said.
         why: String,
     },
+    /// It was told of an open hold.
+    #[serde(rename = "held")]
+    Held {
+        /// Which subscription.
+        sub: Id,
+        /// The hold's messages.
+        messages: Vec<Content>,
+    },
+    /// It was told that held messages were dropped.
+    #[serde(rename = "rolled_back")]
+    RolledBack {
+        /// Which subscription.
+        sub: Id,
+        /// The messages.
+        ids: Vec<MessageId>,
+    },
+    /// It was told who is there.
+    #[serde(rename = "presence")]
+    Presence {
+        /// Which subscription.
+        sub: Id,
+        /// What it was told.
+        company: Company,
+    },
     /// It is over.
     #[serde(rename = "sub.end")]
     SubEnd {
@@ -210,6 +245,77 @@ pub enum Event {
         /// Why; `None`: it had everything and left.
         error: Option<String>,
     },
+
+    /// A client is about to hold messages.
+    #[serde(rename = "hold.invoke")]
+    HoldInvoke(HoldInvoke),
+    /// A client is about to say what becomes of a hold.
+    #[serde(rename = "settle.invoke")]
+    SettleInvoke(SettleInvoke),
+    /// A hold was taken, or what was said of it was done.
+    #[serde(rename = "hold.ok")]
+    HoldOk(HoldOk),
+    /// A consumer is about to commit.
+    #[serde(rename = "commit.invoke")]
+    CommitInvoke(CommitInvoke),
+    /// It has committed.
+    #[serde(rename = "commit.ok")]
+    CommitOk {
+        /// Which commit.
+        op: Id,
+        /// The cursor.
+        committed: Offset,
+    },
+    /// Something of a hold, or a commit, was refused: a definite no.
+    #[serde(rename = "op.fail")]
+    OpFail {
+        /// What.
+        op: Id,
+        /// The error's code.
+        code: String,
+        /// What was said.
+        why: String,
+    },
+    /// Nobody knows whether it was done.
+    #[serde(rename = "op.info")]
+    OpInfo {
+        /// What.
+        op: Id,
+        /// Why.
+        why: String,
+    },
+
+    /// A member is about to join a room.
+    #[serde(rename = "member.join")]
+    MemberJoin(MemberJoin),
+    /// It has joined.
+    #[serde(rename = "member.in")]
+    MemberIn {
+        /// Which.
+        member: Id,
+        /// The subscription that is it, where that is noted too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sub: Option<Id>,
+    },
+    /// It is about to leave.
+    #[serde(rename = "member.out")]
+    MemberOut {
+        /// Which.
+        member: Id,
+    },
+
+    /// A guest was let in.
+    #[serde(rename = "guest.in")]
+    GuestIn(GuestIn),
+    /// It asked for something and was answered.
+    #[serde(rename = "guest.asked")]
+    GuestAsked(GuestAsked),
+    /// It was sent something.
+    #[serde(rename = "guest.told")]
+    GuestTold(GuestTold),
+    /// Its socket ended.
+    #[serde(rename = "guest.end")]
+    GuestEnd(GuestEnd),
 
     /// Something is about to be done to the cluster.
     #[serde(rename = "fault.begin")]
@@ -292,6 +398,26 @@ pub enum Event {
         next: Offset,
         /// The rolling hash of the room's log.
         hash: String,
+    },
+    /// Where a consumer's cursor is in the end.
+    #[serde(rename = "final.cursor")]
+    FinalCursor {
+        /// The room.
+        room: RoomName,
+        /// Whose.
+        consumer: ConsumerId,
+        /// The cursor.
+        committed: Offset,
+    },
+    /// Who is in a room, once the cluster is quiet.
+    #[serde(rename = "final.presence")]
+    FinalPresence {
+        /// The room.
+        room: RoomName,
+        /// The node that was asked.
+        node: NodeId,
+        /// Users and devices, `user/device`.
+        members: Vec<String>,
     },
 }
 
@@ -388,6 +514,9 @@ pub struct SendInvoke {
     /// The node it was sent through, where one was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<NodeIndex>,
+    /// The offset that it must get, where it is conditional.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Offset>,
     /// Its messages: all are stored, or none.
     pub messages: Vec<Content>,
 }
@@ -412,6 +541,18 @@ pub struct Seen {
     pub id: MessageId,
     /// Hash of its bytes.
     pub hash: u64,
+}
+
+impl From<&roomkeeper_protocol::Item> for Content {
+    fn from(item: &roomkeeper_protocol::Item) -> Self {
+        Self { id: item.id, hash: hash(item.data.bytes()) }
+    }
+}
+
+impl From<&roomkeeper_protocol::NewMessage> for Content {
+    fn from(message: &roomkeeper_protocol::NewMessage) -> Self {
+        Self { id: message.id, hash: hash(message.data.bytes()) }
+    }
 }
 
 impl From<&roomkeeper_protocol::Item> for Seen {

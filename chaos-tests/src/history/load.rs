@@ -8,7 +8,12 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use roomkeeper_types::RoomName;
 
+use super::access::Guest;
+use super::asked::{Answer, Asked};
+use super::cursors::Commit;
 use super::event::{At, Event, FORMAT, Id, Line};
+use super::holds::{Hold, HoldInvoke, HoldOk, SettleInvoke};
+use super::presence::{Member, Picture};
 use super::view::{
     Copy, Ending, Fault, History, Log, Outcome, Own, Read, ReadOutcome, Room, Said, Send, Sub, SubEvent,
 };
@@ -69,6 +74,18 @@ struct Loader {
     reads: Began,
     subs: Began,
     faults: HashMap<Id, usize>,
+    holds: Began,
+    asked: HashMap<Id, Place>,
+    members: Began,
+    guests: HashMap<Id, usize>,
+}
+
+/// Where something asked is: its room, and its places there.
+#[derive(Clone)]
+enum Place {
+    Hold(RoomName, usize, usize),
+    Word(RoomName, usize, usize),
+    Commit(RoomName, usize),
 }
 
 impl Loader {
@@ -97,10 +114,11 @@ impl Loader {
                 self.end_read(t, op, ReadOutcome::Ok { owner, epoch, next, items })?;
             }
             Event::ReadFail { op, why } => self.end_read(t, op, ReadOutcome::Fail(why))?,
-            Event::SubOk { sub, room: name, asked, place } => {
+            Event::SubOk { sub, room: name, asked, place, following, sees_holds } => {
                 let subs = &mut room(history, &name).subs;
                 self.subs.insert(sub, (name, subs.len()));
-                subs.push(Sub { sub, asked, joined: t, place, events: Vec::new(), end: Ending::Open });
+                let (events, end) = (Vec::new(), Ending::Open);
+                subs.push(Sub { sub, asked, joined: t, place, following, sees_holds, events, end });
             }
             Event::ResumeOk { sub, place } => self.add_to_sub(t, sub, SubEvent::Resumed(place))?,
             Event::Redirect { sub, owner, epoch } => {
@@ -109,6 +127,49 @@ impl Loader {
             Event::Deliver { sub, items } => self.add_to_sub(t, sub, SubEvent::Items(items))?,
             Event::Gap { sub, expected, got, why } => {
                 self.add_to_sub(t, sub, SubEvent::Gap { expected, got, why })?;
+            }
+            Event::Held { sub, messages } => self.add_to_sub(t, sub, SubEvent::Held(messages))?,
+            Event::RolledBack { sub, ids } => self.add_to_sub(t, sub, SubEvent::RolledBack(ids))?,
+            Event::Presence { sub, company } => self.add_to_sub(t, sub, SubEvent::Company(company))?,
+            Event::HoldInvoke(invoke) => self.hold(t, invoke),
+            Event::SettleInvoke(invoke) => self.settle(t, invoke)?,
+            Event::HoldOk(ok) => self.hold_ok(t, ok)?,
+            Event::CommitInvoke(invoke) => {
+                let commits = &mut room(history, &invoke.room).commits;
+                self.asked.insert(invoke.op, Place::Commit(invoke.room, commits.len()));
+                let (sub, asked) = (invoke.sub, Asked::new(invoke.op, t));
+                commits.push(Commit { sub, consumer: invoke.consumer, offset: invoke.offset, asked });
+            }
+            Event::CommitOk { op, committed } => match self.place(op)? {
+                Place::Commit(name, index) => {
+                    let asked = &mut room(&mut self.history, &name).commits[index].asked;
+                    end(asked, t, Answer::Ok(committed))?;
+                }
+                _ => bail!("{op} is no commit"),
+            },
+            Event::OpFail { op, code, why } => self.end_op(t, op, Some(code), why)?,
+            Event::OpInfo { op, why } => self.end_op(t, op, None, why)?,
+            Event::MemberJoin(join) => {
+                let members = &mut room(history, &join.room).members;
+                self.members.insert(join.member, (join.room, members.len()));
+                let (member, name) = (join.member, join.name);
+                members.push(Member { member, name, sub: None, asked: t, joined: None, left: None });
+            }
+            Event::MemberIn { member, sub } => {
+                let member = self.member(member)?;
+                (member.joined, member.sub) = (Some(t), sub);
+            }
+            Event::MemberOut { member } => self.member(member)?.left = Some(t),
+            Event::GuestIn(guest) => {
+                self.guests.insert(guest.guest, history.guests.len());
+                let (asked, told) = (Vec::new(), Vec::new());
+                history.guests.push(Guest { since: t, guest, asked, told, end: None });
+            }
+            Event::GuestAsked(asked) => self.guest(asked.guest)?.asked.push((t, asked)),
+            Event::GuestTold(told) => self.guest(told.guest)?.told.push((t, told)),
+            Event::GuestEnd(end) => {
+                let guest = self.guest(end.guest)?;
+                guest.end = Some((t, end));
             }
             Event::SubEnd { sub, error } => {
                 let sub = self.sub(sub)?;
@@ -140,6 +201,12 @@ impl Loader {
             Event::FinalCopy { room: name, node, next, hash } => {
                 room(history, &name).copies.push(Copy { node, next, hash });
             }
+            Event::FinalCursor { room: name, consumer, committed } => {
+                room(history, &name).cursors.insert(consumer, committed);
+            }
+            Event::FinalPresence { room: name, node, members } => {
+                room(history, &name).pictures.push(Picture { at: t, node, members });
+            }
         }
         Ok(())
     }
@@ -165,10 +232,89 @@ impl Loader {
         Ok(&mut room(&mut self.history, name).subs[*index])
     }
 
+    fn hold(&mut self, t: At, invoke: HoldInvoke) {
+        let HoldInvoke { op, hold, room: name, ms, messages } = invoke;
+        let holds = &mut room(&mut self.history, &name).holds;
+        let index = self.holds.entry(hold).or_insert((name.clone(), holds.len())).1;
+        if index == holds.len() {
+            holds.push(Hold { hold, ms, messages, placed: Vec::new(), words: Vec::new() });
+        }
+        let placed = &mut holds[index].placed;
+        self.asked.insert(op, Place::Hold(name, index, placed.len()));
+        placed.push(Asked::new(op, t));
+    }
+
+    fn settle(&mut self, t: At, SettleInvoke { op, hold, word }: SettleInvoke) -> Result<()> {
+        let (name, index) = self.holds.get(&hold).with_context(|| format!("hold {hold} never began"))?;
+        let words = &mut room(&mut self.history, name).holds[*index].words;
+        self.asked.insert(op, Place::Word(name.clone(), *index, words.len()));
+        words.push((word, Asked::new(op, t)));
+        Ok(())
+    }
+
+    fn hold_ok(&mut self, t: At, HoldOk { op, offsets, expires }: HoldOk) -> Result<()> {
+        match self.place(op)? {
+            Place::Hold(name, hold, index) => {
+                let hold = &mut room(&mut self.history, &name).holds[hold];
+                end(&mut hold.placed[index], t, Answer::Ok(expires))
+            }
+            Place::Word(name, hold, index) => {
+                let hold = &mut room(&mut self.history, &name).holds[hold];
+                end(&mut hold.words[index].1, t, Answer::Ok(offsets))
+            }
+            Place::Commit(..) => bail!("{op} is no hold"),
+        }
+    }
+
+    /// Something asked was refused, with a code, or ended unknown.
+    fn end_op(&mut self, t: At, op: Id, code: Option<String>, why: String) -> Result<()> {
+        fn no<T>(code: Option<String>, why: String) -> Answer<T> {
+            match code {
+                Some(code) => Answer::Fail { code, why },
+                None => Answer::Info(why),
+            }
+        }
+        let place = self.place(op)?;
+        let history = &mut self.history;
+        match place {
+            Place::Hold(name, hold, index) => {
+                end(&mut room(history, &name).holds[hold].placed[index], t, no(code, why))
+            }
+            Place::Word(name, hold, index) => {
+                end(&mut room(history, &name).holds[hold].words[index].1, t, no(code, why))
+            }
+            Place::Commit(name, index) => {
+                end(&mut room(history, &name).commits[index].asked, t, no(code, why))
+            }
+        }
+    }
+
+    fn place(&self, op: Id) -> Result<Place> {
+        self.asked.get(&op).cloned().with_context(|| format!("{op} never began"))
+    }
+
+    fn member(&mut self, member: Id) -> Result<&mut Member> {
+        let (name, index) =
+            self.members.get(&member).with_context(|| format!("member {member} never joined"))?;
+        Ok(&mut room(&mut self.history, name).members[*index])
+    }
+
+    fn guest(&mut self, guest: Id) -> Result<&mut Guest> {
+        let index = *self.guests.get(&guest).with_context(|| format!("guest {guest} was never let in"))?;
+        Ok(&mut self.history.guests[index])
+    }
+
     fn add_to_sub(&mut self, t: At, sub: Id, event: SubEvent) -> Result<()> {
         self.sub(sub)?.events.push((t, event));
         Ok(())
     }
+}
+
+/// Something asked has ended.
+fn end<T>(asked: &mut Asked<T>, t: At, answer: Answer<T>) -> Result<()> {
+    ensure!(asked.ended.is_none(), "{} ended twice", asked.op);
+    (asked.ended, asked.answer) = (Some(t), answer);
+    Ok(())
 }
 
 fn room<'h>(history: &'h mut History, name: &RoomName) -> &'h mut Room {

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use roomkeeper_types::{Epoch, MessageId, NodeId, Offset, RoomName, ShardId};
+use roomkeeper_types::{ConsumerId, Epoch, MessageId, NodeId, Offset, RoomName, ShardId};
 
+use super::access::Guest;
+use super::cursors::{Commit, Following};
 use super::event::{At, Change, Content, FaultBegin, Id, NodeIndex, Phase, Place, RunInfo, Seen, SendInvoke};
+use super::holds::Hold;
+use super::presence::{Company, Member, Picture};
 
 /// Everything of one run.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +30,8 @@ pub struct History {
     pub said: Vec<Said>,
     /// What was counted by the harness, by name.
     pub counted: BTreeMap<String, u64>,
+    /// Clients with tokens for little, in the order in which they were let in.
+    pub guests: Vec<Guest>,
     /// When the last thing happened.
     pub end: At,
 }
@@ -43,6 +49,16 @@ pub struct Room {
     pub log: Option<Log>,
     /// What its replicas held in the end.
     pub copies: Vec<Copy>,
+    /// All holds, in the order in which they began.
+    pub holds: Vec<Hold>,
+    /// All commits, in the order in which they began.
+    pub commits: Vec<Commit>,
+    /// Where cursors were in the end.
+    pub cursors: BTreeMap<ConsumerId, Offset>,
+    /// Who was in it, in the order in which they joined.
+    pub members: Vec<Member>,
+    /// Who was in it in the end, as nodes answered.
+    pub pictures: Vec<Picture>,
 }
 
 /// A publish.
@@ -92,6 +108,13 @@ impl Send {
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         matches!(&self.outcome, Outcome::Ok { duplicates, .. } if duplicates.contains(&true))
+    }
+
+    /// Whether its condition did not hold.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.invoke.expect.is_some()
+            && matches!(&self.outcome, Outcome::Fail(why) if why.starts_with("conflict"))
     }
 
     /// Messages with the offsets of the ack; empty if there is none.
@@ -147,6 +170,10 @@ pub struct Sub {
     pub joined: At,
     /// Where.
     pub place: Place,
+    /// The cursor that it follows, if one.
+    pub following: Option<Following>,
+    /// Whether it is told of open holds.
+    pub sees_holds: bool,
     /// What it was told then, in order.
     pub events: Vec<(At, SubEvent)>,
     /// How it ended.
@@ -176,6 +203,12 @@ pub enum SubEvent {
         /// Why.
         why: String,
     },
+    /// Messages are held.
+    Held(Vec<Content>),
+    /// Held messages were dropped.
+    RolledBack(Vec<MessageId>),
+    /// Who is there.
+    Company(Company),
 }
 
 /// How a subscription ended.

@@ -58,6 +58,19 @@ impl Http {
         self
     }
 
+    /// The same for a value that is made up at run time.
+    ///
+    /// # Panics
+    /// It is none that a header can have.
+    #[must_use]
+    pub fn with_text(mut self, name: &'static str, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(value) => drop(self.headers.insert(HeaderName::from_static(name), value)),
+            Err(error) => panic!("{name}: {error}"),
+        }
+        self
+    }
+
     /// GET of a path of the node.
     ///
     /// # Errors

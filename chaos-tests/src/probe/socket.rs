@@ -117,6 +117,40 @@ impl Socket {
         })
     }
 
+    /// The same where the socket may end: what it ended with, if the server said so.
+    ///
+    /// # Errors
+    /// The close code; none where the connection broke, or there was no reply in time.
+    pub async fn ask(&mut self, command: &str, fields: Value) -> Result<Result<Value, Value>, Option<u16>> {
+        self.next_id += 1;
+        let mut frame = Map::from_iter([("id".to_owned(), json!(self.next_id))]);
+        frame.insert(command.to_owned(), fields);
+        // Behind a socket that cannot be written to any more there may be a close code to read.
+        let sent = self.send_text(&Value::Object(frame).to_string()).await;
+        loop {
+            let mut frame = self.any().await?;
+            if sent.is_ok() && frame["id"] == self.next_id {
+                return Ok(match frame.get_mut("ok") {
+                    Some(ok) => Ok(ok.take()),
+                    None => Err(frame["error"].take()),
+                });
+            }
+            self.pushes.push_back(frame);
+        }
+    }
+
+    /// The next frame, or how the socket ended.
+    ///
+    /// # Errors
+    /// As [`Socket::ask`].
+    pub async fn any(&mut self) -> Result<Value, Option<u16>> {
+        match self.next().await {
+            Ok(Ok(Message::Text(text))) => serde_json::from_str(&text).map_err(|_| None),
+            Ok(Err(End::Code(code))) => Err(Some(code)),
+            _ => Err(None),
+        }
+    }
+
     /// A command that has to succeed.
     ///
     /// # Errors

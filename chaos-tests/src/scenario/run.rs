@@ -16,7 +16,7 @@ use crate::history::{Gate, Phase, RunInfo};
 use crate::machine::Machine;
 use crate::nemesis::{Attack, ENDED, Field};
 use crate::run::Run;
-use crate::workload::Workload;
+use crate::workload::{Plan, Workload};
 
 /// Acks of every room before the first fault, after each, and after all.
 const SOME: u64 = 10;
@@ -89,10 +89,14 @@ pub async fn run(scenario: &Scenario, options: &Options, machine: &Machine) -> R
     let (out, seed) = (&options.out, options.seed);
     println!("{}, {nodes} nodes, seed {seed}, into {}", scenario.name, out.display());
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let cluster = Cluster::start_logging_to(out, scenario.setup(nodes), &[]).await?;
-    let run = Run::begin(out, info(scenario, seed, nodes))?;
     let mut plan = (scenario.plan)(seed);
     plan.seed = seed;
+    let setup = scenario.setup(nodes);
+    // Off loopback they ask for tokens anyway.
+    let settings = if setup.bridged { Vec::new() } else { crate::admission::of_trusting_node() };
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let cluster = Cluster::start_logging_to(out, setup, &settings).await?;
+    let run = Run::begin(out, info(scenario, &plan, nodes))?;
     let load = Workload::start(run.recorder(), cluster.urls(), plan.clone()).await?;
     let rng = StdRng::seed_from_u64(seed);
     let recorder = run.recorder().clone();
@@ -123,13 +127,14 @@ pub async fn run(scenario: &Scenario, options: &Options, machine: &Machine) -> R
     Ok(Outcome::Judged(Box::new(Judged { verdict, trouble, took: begun.elapsed() })))
 }
 
-fn info(scenario: &Scenario, seed: u64, nodes: usize) -> RunInfo {
+fn info(scenario: &Scenario, plan: &Plan, nodes: usize) -> RunInfo {
+    let gates = scenario.at_least.iter().map(|(count, least)| Gate::new(count, *least));
     RunInfo {
         scenario: scenario.name.to_owned(),
-        seed,
+        seed: plan.seed,
         nodes,
         binary: env!("CARGO_PKG_VERSION").to_owned(),
-        gates: scenario.at_least.iter().map(|(count, least)| Gate::new(count, *least)).collect(),
+        gates: gates.chain(plan.gates()).collect(),
         op_limit_us: u64::try_from(OP_LIMIT.as_micros()).ok(),
         sabotage: std::env::var(roomkeeper_sabotage::VARIABLE).ok(),
         ..RunInfo::default()

@@ -1,30 +1,38 @@
-//! Load through the real client: writers, retriers, readers and subscribers of several rooms. Each notes in the
-//! history what it did and what it was told, and judges nothing.
+//! Load through the real client: writers, retriers, readers and subscribers of several rooms, and in some of them
+//! [`features`]. Each notes in the history what it did and what it was told, and judges nothing.
 
+mod bidder;
+mod consumer;
+mod features;
+mod guest;
+mod holder;
 mod plan;
 mod reader;
 mod retrier;
 mod tally;
+mod visitor;
 mod watcher;
 mod writer;
 
 pub use plan::Plan;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use roomkeeper_client::{Client, ClientConfig, Route};
-use roomkeeper_types::{Offset, RoomName};
+use roomkeeper_types::{MessageId, Offset, RoomName};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use self::features::{Features, device, wishes};
 use self::reader::Reader;
 use self::retrier::Retrier;
 use self::tally::Tally;
-use self::watcher::Watcher;
+use self::visitor::company;
+use self::watcher::{Watcher, Wishes};
 use self::writer::Writer;
 use crate::history::{Phase, Recorder};
 
@@ -45,10 +53,22 @@ pub struct Workload {
     writers: JoinSet<()>,
     others: JoinSet<()>,
     watchers: JoinSet<()>,
+    features: Features,
 }
 
-/// Where rooms end, once nothing is published any more.
-type Heads = Arc<HashMap<RoomName, Offset>>;
+/// How rooms end, once nothing is published any more.
+type Heads = Arc<HashMap<RoomName, End>>;
+
+/// How a room ends.
+#[derive(Debug, Clone)]
+struct End {
+    /// Offset that the next message would get.
+    head: Offset,
+    /// Messages that are held.
+    open: BTreeSet<MessageId>,
+    /// Messages of which nobody knows whether they are.
+    perhaps_open: BTreeSet<MessageId>,
+}
 
 impl Workload {
     /// Starts subscribers, then everybody else, with clients that know the nodes with these client URLs.
@@ -76,6 +96,8 @@ impl Workload {
         let (stop, stopped) = watch::channel(false);
         let (heads, heads_known) = watch::channel(None);
         let tally = Arc::new(Tally::new(&plan.rooms));
+        let patient = config(urls.clone(), Route::Redirect);
+        let features = Features::start(recorder, &plan, patient.clone(), &stopped, &heads_known)?;
         let mut load = Self {
             client: client.clone(),
             recorder: recorder.clone(),
@@ -85,14 +107,23 @@ impl Workload {
             writers: JoinSet::new(),
             others: JoinSet::new(),
             watchers: JoinSet::new(),
+            features,
             plan,
         };
         let plan = &load.plan;
         for room in &plan.rooms {
-            for number in 0..plan.watchers {
+            let is_featured = plan.featured().contains(room);
+            for number in 0..plan.watchers + u32::from(is_featured) {
                 // Every other one is on whatever node, which relays to the owner.
-                let client = if number % 2 == 0 { &client } else { &relayed };
-                let watcher = Watcher::join(recorder.clone(), client.clone(), room.clone()).await;
+                let (client, route) =
+                    if number % 2 == 0 { (&client, Route::Redirect) } else { (&relayed, Route::Proxy) };
+                let (client, wishes) = if is_featured {
+                    let device = Some(device(number));
+                    (Client::new(ClientConfig { device, route, ..patient.clone() })?, wishes(plan, number))
+                } else {
+                    (client.clone(), Wishes { member: None, holds: false })
+                };
+                let watcher = Watcher::join(recorder.clone(), client, room.clone(), wishes).await;
                 let watcher = watcher.with_context(|| format!("cannot join room {room}"))?;
                 let churn = plan.churn.filter(|_| number == 0);
                 let rng = plan.rng("watcher", load.watchers.len());
@@ -166,8 +197,8 @@ impl Workload {
         Ok(())
     }
 
-    /// Stops everybody who publishes or reads, waits for what is under way, lets the subscribers reach the
-    /// rooms' heads. The cluster should be whole.
+    /// Stops everybody who publishes or reads, waits for what is under way and for nodes to know who is there, lets the
+    /// subscribers reach the rooms' heads. The cluster should be whole.
     ///
     /// # Errors
     /// A room cannot be asked for its head, or a part of the load panicked.
@@ -177,12 +208,19 @@ impl Workload {
         all_ended(&mut self.writers).await?;
         // With the last writer the retriers' queues end.
         all_ended(&mut self.others).await?;
+        let left = self.features.stopped().await?;
+        if self.plan.members {
+            self.features.settle(&self.recorder, &self.client, self.plan.watchers).await?;
+        }
         let mut heads = HashMap::new();
         for room in &self.plan.rooms {
-            heads.insert(room.clone(), self.client.room_info(room).await?.next);
+            let head = self.client.room_info(room).await?.next;
+            let held = left.get(room).cloned().unwrap_or_default();
+            heads.insert(room.clone(), End { head, open: held.open, perhaps_open: held.perhaps });
         }
         self.heads.send_replace(Some(Arc::new(heads)));
-        all_ended(&mut self.watchers).await
+        all_ended(&mut self.watchers).await?;
+        self.features.end(&self.recorder, &self.client).await
     }
 }
 

@@ -7,6 +7,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use roomkeeper_types::{RoomName, UserId};
 
+use crate::check::counts;
+use crate::history::Gate;
+
 /// What to run. Everything random follows from `seed`.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -40,6 +43,14 @@ pub struct Plan {
     pub deadline: Duration,
     /// The same for a retry through a chosen node, which may be dead.
     pub retry_deadline: Duration,
+    /// In the first so many rooms there are also a durable consumer that is killed again and again, one who holds
+    /// messages and subscribers who are told of them, and one who publishes on a condition.
+    pub features: usize,
+    /// Whether there are also members in them who come and go, and some who stay and are told of it. In the end it
+    /// takes up to 8 s until a new owner knows who is there.
+    pub members: bool,
+    /// Whether guests try what their tokens do not allow: where nodes know the key of `admission`.
+    pub guests: bool,
     /// Who all writers say they are: a message is known by its id only to the same sender.
     pub user: UserId,
     /// Decides sizes, ids and nodes.
@@ -77,9 +88,42 @@ impl Plan {
             churn: None,
             deadline: Duration::from_secs(60),
             retry_deadline: Duration::from_secs(5),
+            features: 0,
+            members: true,
+            guests: false,
             user,
             seed: 1,
         }
+    }
+
+    /// The rooms with more than messages.
+    pub(super) fn featured(&self) -> &[RoomName] {
+        &self.rooms[..self.features.min(self.rooms.len())]
+    }
+
+    /// What a run of this load has to show, or it proves nothing of the features.
+    #[must_use]
+    pub fn gates(&self) -> Vec<Gate> {
+        let featured: &[(&str, u64)] = &[
+            (counts::COMMITS, 20),
+            (counts::REDELIVERED, 1),
+            (counts::CREDIT_SPENT, 1),
+            (counts::HOLDS_CONFIRMED, 5),
+            (counts::HOLDS_ROLLED_BACK, 3),
+            (counts::HOLDS_EXPIRED, 2),
+            (counts::HELD_TOLD, 10),
+            (counts::CONDITIONAL, 1),
+            (counts::CONFLICTS, 1),
+        ];
+        let members: &[(&str, u64)] = &[(counts::PRESENCE_JOINS, 5), (counts::PRESENCE_LEAVES, 3)];
+        let guests: &[(&str, u64)] =
+            &[(counts::REFUSED_GUESTS, 10), (counts::TOLD_GUESTS, 10), (counts::TOKENS_RUN_OUT, 1)];
+        let gates = |wanted: bool, gates: &[(&str, u64)]| -> Vec<Gate> {
+            let gates = gates.iter().filter(|_| wanted);
+            gates.map(|(count, at_least)| Gate::new(count, *at_least)).collect()
+        };
+        let has_members = self.features > 0 && self.members;
+        [gates(self.features > 0, featured), gates(has_members, members), gates(self.guests, guests)].concat()
     }
 
     /// The random numbers of one part of the load: no part's depend on how fast another one is.

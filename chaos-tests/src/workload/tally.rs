@@ -29,6 +29,14 @@ impl Tally {
     }
 }
 
+/// How something else that was asked ended without success.
+pub(super) fn refused(op: Id, error: &Error) -> Event {
+    match error.code().filter(|code| !code.is_unknown()) {
+        Some(code) => Event::OpFail { op, code: code.name().to_owned(), why: error.to_string() },
+        None => Event::OpInfo { op, why: error.to_string() },
+    }
+}
+
 /// How a publish ended, as an event. Only what the server itself said no to counts as refused.
 pub(super) fn ended(op: Id, result: Result<PublishOk, Error>) -> Event {
     match result {

@@ -16,7 +16,7 @@ use super::plan::Plan;
 use super::retrier::{Retries, Retry};
 use super::tally::{Tally, ended};
 use crate::history::Recorder;
-use crate::history::event::{Content, Event, Id, SendInvoke, hash};
+use crate::history::event::{Content, Event, Id, SendInvoke};
 
 /// One connection that publishes.
 pub(super) struct Writer {
@@ -113,8 +113,8 @@ pub(super) fn invoke(
     messages: &[NewMessage],
 ) -> Id {
     let op = recorder.new_id();
-    let content = |message: &NewMessage| Content { id: message.id, hash: hash(message.data.bytes()) };
-    let (room, messages) = (room.name().clone(), messages.iter().map(content).collect());
-    recorder.record(Event::SendInvoke(SendInvoke { op, writer, room, attempt, through, messages }));
+    let (room, messages) = (room.name().clone(), messages.iter().map(Content::from).collect());
+    let expect = None;
+    recorder.record(Event::SendInvoke(SendInvoke { op, writer, room, attempt, through, expect, messages }));
     op
 }
