@@ -5,9 +5,14 @@
 
 mod fanout;
 mod figures;
+mod heartbeats;
 mod latency;
+mod nodes;
+mod payload;
 mod publish;
+mod report;
 mod setup;
+mod span;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -27,6 +32,8 @@ enum BenchCommand {
     Latency(latency::LatencyArgs),
     /// Deliveries per second to the subscribers of one room
     Fanout(fanout::FanoutArgs),
+    /// What idle clients cost the servers
+    Heartbeats(heartbeats::HeartbeatsArgs),
 }
 
 /// Runs a benchmark and prints its settings and figures.
@@ -35,5 +42,6 @@ pub(crate) async fn run(args: BenchArgs) -> Result<()> {
         BenchCommand::Publish(args) => publish::run(args).await,
         BenchCommand::Latency(args) => latency::run(args).await,
         BenchCommand::Fanout(args) => fanout::run(args).await,
+        BenchCommand::Heartbeats(args) => heartbeats::run(args).await,
     }
 }
