@@ -3,6 +3,7 @@
 //! Every figure counts what the clients have seen: acks that arrived, messages that were delivered. The
 //! measured span begins after a warm-up and ends before the clients stop.
 
+mod cursors;
 mod fanout;
 mod figures;
 mod heartbeats;
@@ -12,6 +13,7 @@ mod payload;
 mod publish;
 mod report;
 mod setup;
+mod slow;
 mod span;
 
 use anyhow::Result;
@@ -34,6 +36,10 @@ enum BenchCommand {
     Fanout(fanout::FanoutArgs),
     /// What idle clients cost the servers
     Heartbeats(heartbeats::HeartbeatsArgs),
+    /// What subscribers that read slowly cost the others
+    Slow(slow::SlowArgs),
+    /// Whether many durable cursors cost more than few
+    Cursors(cursors::CursorsArgs),
 }
 
 /// Runs a benchmark and prints its settings and figures.
@@ -43,5 +49,7 @@ pub(crate) async fn run(args: BenchArgs) -> Result<()> {
         BenchCommand::Latency(args) => latency::run(args).await,
         BenchCommand::Fanout(args) => fanout::run(args).await,
         BenchCommand::Heartbeats(args) => heartbeats::run(args).await,
+        BenchCommand::Slow(args) => slow::run(args).await,
+        BenchCommand::Cursors(args) => cursors::run(args).await,
     }
 }
