@@ -25,6 +25,8 @@ pub struct Counts {
     pub apply_lag_max: u64,
     /// Of the replicas elsewhere of shards owned here that are furthest behind: entries of the log.
     pub replication_lag_max: u64,
+    /// Memory that holds rows which are not on disk yet, of all replicas here, about.
+    pub unflushed_bytes: u64,
     /// Nodes of the cluster, this one included.
     pub nodes: usize,
     /// Those of them that were heard within the last 3 s.
@@ -48,11 +50,12 @@ impl Node {
 impl Shared {
     fn counts(&self) -> Counts {
         let held = self.shards.all();
-        let (mut apply_lag_max, mut replication_lag_max) = (0, 0);
+        let (mut apply_lag_max, mut replication_lag_max, mut unflushed_bytes) = (0, 0, 0);
         for local in &held {
             let status = local.group.status();
             let last = status.last.map_or(0, |last| last.get());
             let applied = status.applied.map_or(0, |applied| applied.index.get());
+            unflushed_bytes += local.group.store().unflushed_bytes();
             apply_lag_max = apply_lag_max.max(last.saturating_sub(applied));
             if status.role == Role::Leader {
                 let lags = status.matched.keys().filter_map(|replica| lag(&status, *replica));
@@ -70,6 +73,7 @@ impl Shared {
             events: self.events.counts(),
             apply_lag_max,
             replication_lag_max,
+            unflushed_bytes,
             nodes: state.nodes.len(),
             nodes_alive: state.nodes.keys().filter(|node| alive(**node)).count(),
             disk_full: self.space.is_full(),

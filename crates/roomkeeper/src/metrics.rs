@@ -82,6 +82,8 @@ fn show_node(counts: &Counts, ready: bool, encoder: DescriptorEncoder<'_>) -> fm
     show.gauge("apply_lag_entries_max", help, counts.apply_lag_max)?;
     let help = "Entries that the replica elsewhere which is furthest behind misses, of shards owned here";
     show.gauge("replication_lag_entries_max", help, counts.replication_lag_max)?;
+    let help = "Memory that holds rows which are not on disk yet; 0: all are";
+    show.bytes("unflushed", help, counts.unflushed_bytes)?;
     show.gauge("nodes", "Nodes of the cluster", counts.nodes as u64)?;
     let help = "Nodes that were heard within the last 3 s, this one included";
     show.gauge("nodes_alive", help, counts.nodes_alive as u64)?;
@@ -100,6 +102,11 @@ struct Show<'a>(DescriptorEncoder<'a>);
 impl Show<'_> {
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn bytes(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(name, help, Some(&Unit::Bytes), MetricType::Gauge)?;
+        encoder.encode_gauge(&value)
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
@@ -125,10 +132,17 @@ impl Collector for OfProcess {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut show = Show(encoder);
         if let Some(bytes) = process::resident_bytes() {
-            show.gauge("process_resident_memory_bytes", "Memory in use", bytes)?;
+            show.bytes("process_resident_memory", "Memory in use", bytes)?;
         }
         if let Some(files) = process::open_files() {
             show.gauge("process_open_fds", "Open file descriptors", files)?;
+        }
+        if let Some(time) = process::cpu_time() {
+            let (help, unit) =
+                ("Time that it ran on a core, in its own code and in the system's", Unit::Seconds);
+            let mut encoder =
+                show.0.encode_descriptor("process_cpu", help, Some(&unit), MetricType::Counter)?;
+            encoder.encode_counter::<NoLabelSet, _, u64>(&time.as_secs_f64(), None)?;
         }
         Ok(())
     }
@@ -151,6 +165,7 @@ mod tests {
             events: EventKind::ALL.into_iter().zip(1..).collect(),
             apply_lag_max: 5,
             replication_lag_max: 6,
+            unflushed_bytes: 4096,
             nodes: 3,
             nodes_alive: 2,
             disk_full: true,
@@ -178,6 +193,7 @@ mod tests {
             "roomkeeper_events_total{kind=\"membership\"} 9",
             "roomkeeper_apply_lag_entries_max 5",
             "roomkeeper_replication_lag_entries_max 6",
+            "roomkeeper_unflushed_bytes 4096",
             "roomkeeper_nodes 3",
             "roomkeeper_nodes_alive 2",
             "roomkeeper_disk_full 1",
@@ -188,6 +204,8 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
-        assert!(text.contains("\nprocess_resident_memory_bytes "), "{text}");
+        for name in ["process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total"] {
+            assert!(text.contains(&format!("\n{name} ")), "{name} is not in\n{text}");
+        }
     }
 }

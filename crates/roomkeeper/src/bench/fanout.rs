@@ -3,19 +3,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use futures::StreamExt;
-use futures::future::try_join_all;
 use roomkeeper_client::protocol::From;
 use roomkeeper_client::{Error, Event, PublishTicket, Room, Subscription};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::figures::{Percentiles, Times};
-use super::setup::{Bench, Cluster, CommonArgs, Payload, Span};
+use super::payload::{Payload, SizeArgs};
+use super::report::{self, Figures};
+use super::setup::{Bench, CommonArgs, all};
+use super::span::Span;
 use crate::cli::print;
 
 /// Flags of `bench fanout`.
@@ -23,6 +24,8 @@ use crate::cli::print;
 pub(crate) struct FanoutArgs {
     #[command(flatten)]
     common: CommonArgs,
+    #[command(flatten)]
+    size: SizeArgs,
     /// Subscribers of the room, each with a socket
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     subscribers: u32,
@@ -33,41 +36,28 @@ pub(crate) struct FanoutArgs {
 
 /// What was measured.
 #[derive(Debug, Serialize)]
-struct Figures {
-    bench: &'static str,
-    cluster: Cluster,
+struct Fanout {
     subscribers: u32,
     window: u32,
     size: u32,
-    seconds: f64,
     delivered: u64,
     delivered_per_second: u64,
     published_per_second: u64,
     /// From the publish to its delivery, of one message in each push.
     latency_ms: Percentiles,
-    reconnects: u64,
 }
 
 pub(crate) async fn run(args: FanoutArgs) -> Result<()> {
-    let bench = Bench::start(&args.common, 1, args.window as usize).await?;
-    let figures = measure(&bench, &args).await;
-    // Also after a failure: the rooms are of no use to anyone.
-    bench.finish().await;
-    let figures = figures?;
-    if args.common.json {
-        return print::json(&figures);
-    }
-    show(&figures);
-    Ok(())
+    let rooms = (1, args.window as usize);
+    report::run(&args.common, rooms, async |bench| measure(bench, &args).await).await
 }
 
 /// Publishes to all subscribers until the span is over, and counts what they get.
-async fn measure(bench: &Bench, args: &FanoutArgs) -> Result<Figures> {
-    let publisher = bench.open(0).await?;
-    let joined = (0..args.subscribers as usize).map(|n| join(bench, n));
-    let joined = try_join_all(joined).await?;
+async fn measure(bench: &Bench, args: &FanoutArgs) -> Result<Fanout> {
+    let publisher = bench.room(0);
+    let joined = all((0..args.subscribers).map(|_| join(bench))).await?;
 
-    let payload = Payload::new(args.common.size);
+    let payload = Payload::new(args.size);
     let span = Span::starting_now(&args.common);
     let delivered = Arc::new(AtomicU64::new(0));
     let readers: Vec<_> = joined
@@ -85,23 +75,19 @@ async fn measure(bench: &Bench, args: &FanoutArgs) -> Result<Figures> {
     for reader in readers {
         times.add(&reader.await??);
     }
-    Ok(Figures {
-        bench: "fanout",
+    Ok(Fanout {
         subscribers: args.subscribers,
         window: args.window,
-        size: args.common.size,
-        seconds: args.common.duration.as_secs_f64(),
+        size: args.size.size,
         delivered,
         delivered_per_second: print::rate(delivered, args.common.duration),
         published_per_second: print::rate(acked, args.common.duration),
         latency_ms: times.percentiles(),
-        reconnects: bench.client.metrics().counts().reconnects,
-        cluster: bench.cluster,
     })
 }
 
-async fn join(bench: &Bench, n: usize) -> Result<Subscription, Error> {
-    bench.open(n).await?.subscribe(From::Latest).await
+async fn join(bench: &Bench) -> Result<Subscription, Error> {
+    bench.room(0).subscribe(From::Latest).await
 }
 
 /// Keeps the window full until the span is over; returns the messages acked within it.
@@ -149,18 +135,20 @@ async fn read(
     }
 }
 
-fn show(figures: &Figures) {
-    let Figures { cluster, subscribers, window, size, seconds, .. } = figures;
-    println!(
-        "fanout: {} nodes, {} shards; 1 room, {subscribers} subscribers, window {window}, {size} B, {:?}",
-        cluster.nodes,
-        cluster.shards,
-        Duration::from_secs_f64(*seconds)
-    );
-    println!("  delivered   {} messages/s", print::number(figures.delivered_per_second));
-    println!("  published   {} messages/s", print::number(figures.published_per_second));
-    println!("  on its way  {}", figures.latency_ms);
-    if figures.reconnects > 0 {
-        println!("  {} during the run", print::count(figures.reconnects, "reconnect"));
+impl Figures for Fanout {
+    const NAME: &'static str = "fanout";
+
+    fn settings(&self) -> String {
+        let Self { subscribers, window, size, .. } = self;
+        format!("1 room, {subscribers} subscribers, window {window}, {size} B")
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let rate = |per_second| format!("{} messages/s", print::number(per_second));
+        vec![
+            ("delivered", rate(self.delivered_per_second)),
+            ("published", rate(self.published_per_second)),
+            ("on its way", self.latency_ms.to_string()),
+        ]
     }
 }

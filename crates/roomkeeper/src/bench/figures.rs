@@ -1,4 +1,4 @@
-//! Times as percentiles.
+//! Times as percentiles, rounds as medians.
 
 use std::time::Duration;
 
@@ -61,6 +61,19 @@ impl std::fmt::Display for Percentiles {
     }
 }
 
+/// The value in the middle, or the mean of the two that are; 0 of none.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let middle = |index: usize| values.get(index).copied().unwrap_or_default();
+    f64::midpoint(middle(values.len().saturating_sub(1) / 2), middle(values.len() / 2))
+}
+
+/// Several rounds in words: each value, by `tell`.
+pub(crate) fn each<T>(rounds: &[T], tell: impl Fn(&T) -> String) -> String {
+    rounds.iter().map(tell).collect::<Vec<_>>().join(" · ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +97,13 @@ mod tests {
         ] {
             assert!((value - expected).abs() <= expected / 500.0, "{value} instead of {expected}");
         }
+    }
+
+    #[test]
+    fn median_is_the_middle() {
+        assert!((median([3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
+        assert!((median([4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-9);
+        assert!(median([]).abs() < 1e-9);
     }
 
     #[test]

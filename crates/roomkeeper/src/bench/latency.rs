@@ -3,18 +3,18 @@
 //! Open loop: publishes are due at fixed times, whether or not the ones before are acked, and each one's
 //! time is taken from when it was due. A cluster that stalls is not let off the publishes of the stall.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use clap::Args;
-use futures::future::try_join_all;
 use roomkeeper_client::{Error, PublishTicket};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::figures::{Percentiles, Times};
-use super::setup::{Bench, Cluster, CommonArgs, Payload, Span};
+use super::payload::{Payload, SizeArgs};
+use super::report::{self, Figures};
+use super::setup::{Bench, CommonArgs};
+use super::span::{Span, metronome};
 use crate::cli::print;
 
 /// Publishes of each socket that may be unanswered: more than a stall of some seconds makes.
@@ -25,6 +25,8 @@ const WINDOW: usize = 16_384;
 pub(crate) struct LatencyArgs {
     #[command(flatten)]
     common: CommonArgs,
+    #[command(flatten)]
+    size: SizeArgs,
     /// Publishes per second, over all rooms
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
@@ -35,36 +37,23 @@ pub(crate) struct LatencyArgs {
 
 /// What was measured.
 #[derive(Debug, Serialize)]
-struct Figures {
-    bench: &'static str,
-    cluster: Cluster,
+struct Latency {
     rate: u32,
     rooms: u32,
     size: u32,
-    seconds: f64,
     latency_ms: Percentiles,
-    reconnects: u64,
 }
 
 pub(crate) async fn run(args: LatencyArgs) -> Result<()> {
-    let bench = Bench::start(&args.common, args.rooms, WINDOW).await?;
-    let figures = measure(&bench, &args).await;
-    // Also after a failure: the rooms are of no use to anyone.
-    bench.finish().await;
-    let figures = figures?;
-    if args.common.json {
-        return print::json(&figures);
-    }
-    show(&figures);
-    Ok(())
+    report::run(&args.common, (args.rooms, WINDOW), async |bench| measure(bench, &args).await).await
 }
 
 /// Publishes at the rate until the span is over, and times the acks.
-async fn measure(bench: &Bench, args: &LatencyArgs) -> Result<Figures> {
-    let rooms = try_join_all((0..args.rooms as usize).map(|n| bench.open(n))).await?;
-    let payload = Payload::new(args.common.size);
+async fn measure(bench: &Bench, args: &LatencyArgs) -> Result<Latency> {
+    let rooms = bench.open(args.rooms).await?;
+    let payload = Payload::new(args.size);
     let span = Span::starting_now(&args.common);
-    let mut due = metronome(args.rate, span);
+    let mut due = metronome(args.rate, span, WINDOW);
 
     // One collector per room: acks of a room come in the order of its publishes.
     let mut lanes = Vec::new();
@@ -87,36 +76,7 @@ async fn measure(bench: &Bench, args: &LatencyArgs) -> Result<Figures> {
         drop(tickets);
         times.add(&collector.await??);
     }
-    Ok(Figures {
-        bench: "latency",
-        rate: args.rate,
-        rooms: args.rooms,
-        size: args.common.size,
-        seconds: args.common.duration.as_secs_f64(),
-        latency_ms: times.percentiles(),
-        reconnects: bench.client.metrics().counts().reconnects,
-        cluster: bench.cluster,
-    })
-}
-
-/// Tells when a publish is due, at `rate` per second until the span is over. A thread of its own: the
-/// runtime's timers are only good to a millisecond, which is what is measured here.
-fn metronome(rate: u32, span: Span) -> mpsc::Receiver<Instant> {
-    let (sender, due) = mpsc::channel(WINDOW);
-    std::thread::spawn(move || {
-        let start = Instant::now();
-        for beat in 0u64.. {
-            let at = start + Duration::from_nanos(beat * 1_000_000_000 / u64::from(rate));
-            if span.is_over(at) {
-                return;
-            }
-            std::thread::sleep(at.saturating_duration_since(Instant::now()));
-            if sender.blocking_send(at).is_err() {
-                return;
-            }
-        }
-    });
-    due
+    Ok(Latency { rate: args.rate, rooms: args.rooms, size: args.size.size, latency_ms: times.percentiles() })
 }
 
 /// Waits for acks and takes the time of those that were due within the span.
@@ -131,17 +91,16 @@ async fn collect(mut tickets: mpsc::Receiver<(Instant, PublishTicket)>, span: Sp
     Ok(times)
 }
 
-fn show(figures: &Figures) {
-    let Figures { cluster, rate, rooms, size, seconds, latency_ms, .. } = figures;
-    println!(
-        "latency: {} nodes, {} shards; {rate} publishes/s over {rooms} rooms, {size} B, {:?}",
-        cluster.nodes,
-        cluster.shards,
-        Duration::from_secs_f64(*seconds)
-    );
-    println!("  to ack   {latency_ms}");
-    println!("  of       {} publishes", print::number(latency_ms.count));
-    if figures.reconnects > 0 {
-        println!("  {} during the run", print::count(figures.reconnects, "reconnect"));
+impl Figures for Latency {
+    const NAME: &'static str = "latency";
+
+    fn settings(&self) -> String {
+        let Self { rate, rooms, size, .. } = self;
+        format!("{rate} publishes/s over {rooms} rooms, {size} B")
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let count = format!("{} publishes", print::number(self.latency_ms.count));
+        vec![("to ack", self.latency_ms.to_string()), ("of", count)]
     }
 }

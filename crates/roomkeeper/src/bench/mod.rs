@@ -3,11 +3,18 @@
 //! Every figure counts what the clients have seen: acks that arrived, messages that were delivered. The
 //! measured span begins after a warm-up and ends before the clients stop.
 
+mod cursors;
 mod fanout;
 mod figures;
+mod heartbeats;
 mod latency;
+mod nodes;
+mod payload;
 mod publish;
+mod report;
 mod setup;
+mod slow;
+mod span;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -27,6 +34,12 @@ enum BenchCommand {
     Latency(latency::LatencyArgs),
     /// Deliveries per second to the subscribers of one room
     Fanout(fanout::FanoutArgs),
+    /// What idle clients cost the servers
+    Heartbeats(heartbeats::HeartbeatsArgs),
+    /// What subscribers that read slowly cost the others
+    Slow(slow::SlowArgs),
+    /// Whether many durable cursors cost more than few
+    Cursors(cursors::CursorsArgs),
 }
 
 /// Runs a benchmark and prints its settings and figures.
@@ -35,5 +48,8 @@ pub(crate) async fn run(args: BenchArgs) -> Result<()> {
         BenchCommand::Publish(args) => publish::run(args).await,
         BenchCommand::Latency(args) => latency::run(args).await,
         BenchCommand::Fanout(args) => fanout::run(args).await,
+        BenchCommand::Heartbeats(args) => heartbeats::run(args).await,
+        BenchCommand::Slow(args) => slow::run(args).await,
+        BenchCommand::Cursors(args) => cursors::run(args).await,
     }
 }

@@ -1,17 +1,18 @@
 //! `bench publish`: how many messages per second are acked.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use futures::future::try_join_all;
 use roomkeeper_client::{Error, PublishTicket, Room};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::figures::{Percentiles, Times};
-use super::setup::{Bench, Cluster, CommonArgs, Payload, Span};
+use super::payload::{Payload, SizeArgs};
+use super::report::{self, Figures};
+use super::setup::{Bench, CommonArgs};
+use super::span::Span;
 use crate::cli::print;
 
 /// Flags of `bench publish`.
@@ -19,6 +20,8 @@ use crate::cli::print;
 pub(crate) struct PublishArgs {
     #[command(flatten)]
     common: CommonArgs,
+    #[command(flatten)]
+    size: SizeArgs,
     /// Sockets that publish
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
@@ -41,47 +44,30 @@ impl PublishArgs {
 
 /// What was measured.
 #[derive(Debug, Serialize)]
-struct Figures {
-    bench: &'static str,
-    cluster: Cluster,
+struct Published {
     connections: u32,
     window: u32,
     rooms: u32,
     batch: u32,
     size: u32,
-    seconds: f64,
     acked: u64,
     acked_per_second: u64,
     /// From the call to the ack, with a full window.
     latency_ms: Percentiles,
-    reconnects: u64,
 }
 
 pub(crate) async fn run(args: PublishArgs) -> Result<()> {
-    let bench = Bench::start(&args.common, args.rooms(), args.window as usize).await?;
-    let figures = measure(&bench, &args).await;
-    // Also after a failure: the rooms are of no use to anyone.
-    bench.finish().await;
-    let figures = figures?;
-    if args.common.json {
-        return print::json(&figures);
-    }
-    show(&figures);
-    Ok(())
+    let rooms = (args.rooms(), args.window as usize);
+    report::run(&args.common, rooms, async |bench| measure(bench, &args).await).await
 }
 
 /// Keeps every connection's window full until the span is over.
-async fn measure(bench: &Bench, args: &PublishArgs) -> Result<Figures> {
-    let opened = (0..args.connections as usize).map(|n| bench.open(n));
-    let opened = try_join_all(opened).await?;
+async fn measure(bench: &Bench, args: &PublishArgs) -> Result<Published> {
+    let opened = bench.open(args.connections).await?;
 
     let span = Span::starting_now(&args.common);
-    let load = Load {
-        payload: Payload::new(args.common.size),
-        window: args.window as usize,
-        batch: args.batch,
-        span,
-    };
+    let load =
+        Load { payload: Payload::new(args.size), window: args.window as usize, batch: args.batch, span };
     let tasks: Vec<_> = opened.into_iter().map(|room| tokio::spawn(publish(room, load.clone()))).collect();
     let (mut acked, mut times) = (0, Times::new());
     for task in tasks {
@@ -89,19 +75,15 @@ async fn measure(bench: &Bench, args: &PublishArgs) -> Result<Figures> {
         acked += count;
         times.add(&taken);
     }
-    Ok(Figures {
-        bench: "publish",
+    Ok(Published {
         connections: args.connections,
         window: args.window,
         rooms: args.rooms(),
         batch: args.batch,
-        size: args.common.size,
-        seconds: args.common.duration.as_secs_f64(),
+        size: args.size.size,
         acked,
         acked_per_second: print::rate(acked, args.common.duration),
         latency_ms: times.percentiles(),
-        reconnects: bench.client.metrics().counts().reconnects,
-        cluster: bench.cluster,
     })
 }
 
@@ -144,18 +126,16 @@ async fn publish(room: Room, load: Load) -> Result<(u64, Times), Error> {
     Ok((acked, times))
 }
 
-fn show(figures: &Figures) {
-    let Figures { cluster, connections, window, rooms, batch, size, seconds, .. } = figures;
-    println!(
-        "publish: {} nodes, {} shards; {connections} connections, window {window}, {rooms} rooms, \
-         {batch} × {size} B per publish, {:?}",
-        cluster.nodes,
-        cluster.shards,
-        Duration::from_secs_f64(*seconds)
-    );
-    println!("  acked    {} messages/s", print::number(figures.acked_per_second));
-    println!("  to ack   {}", figures.latency_ms);
-    if figures.reconnects > 0 {
-        println!("  {} during the run", print::count(figures.reconnects, "reconnect"));
+impl Figures for Published {
+    const NAME: &'static str = "publish";
+
+    fn settings(&self) -> String {
+        let Self { connections, window, rooms, batch, size, .. } = self;
+        format!("{connections} connections, window {window}, {rooms} rooms, {batch} × {size} B per publish")
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let acked = format!("{} messages/s", print::number(self.acked_per_second));
+        vec![("acked", acked), ("to ack", self.latency_ms.to_string())]
     }
 }

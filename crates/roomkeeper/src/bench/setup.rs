@@ -1,28 +1,24 @@
-//! What all benchmarks share: flags, rooms of their own, the measured span.
+//! What all benchmarks share: flags, rooms of their own.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use roomkeeper_client::protocol::{Data, NewMessage};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use roomkeeper_client::types::{MessageId, RoomName};
-use roomkeeper_client::{Client, ClientConfig, Error, Room, message};
+use roomkeeper_client::{Client, ClientConfig, ClusterMap, Error, Room};
 use serde::Serialize;
-use tokio::time::{Instant, sleep_until};
 
 use crate::cli::{CodecArg, ConnectArgs};
 
-/// The smallest and largest payload: a time stamp fits, and a message holds it.
-const SIZES: std::ops::RangeInclusive<i64> = 24..=65_536;
+/// Sockets that are opened, and rooms that are deleted, at the same time.
+const AT_ONCE: usize = 64;
 
 /// Flags of every benchmark.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CommonArgs {
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
-    /// Bytes of each message's data
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(SIZES))]
-    pub(crate) size: u32,
     /// Length of the measured span
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) duration: Duration,
@@ -51,6 +47,8 @@ pub(crate) struct Cluster {
 pub(crate) struct Bench {
     pub(crate) client: Client,
     pub(crate) cluster: Cluster,
+    /// The cluster as it was found.
+    pub(crate) map: ClusterMap,
     names: Vec<RoomName>,
     keep: bool,
 }
@@ -78,17 +76,30 @@ impl Bench {
         let run = id.rsplit('-').next().unwrap_or_default();
         let names = (0..rooms).map(|n| format!("bench-{run}.{n}").parse()).collect::<Result<_, _>>()?;
         let cluster = Cluster { nodes: map.nodes.len(), shards: map.shards.len() };
-        Ok(Self { client, cluster, names, keep: args.keep })
+        Ok(Self { client, cluster, map, names, keep: args.keep })
     }
 
-    /// A new socket to the n-th room, modulo their number, connected.
+    /// The n-th room, modulo their number, with a socket of its own.
+    pub(crate) fn room(&self, n: usize) -> Room {
+        self.room_of(&self.client, n)
+    }
+
+    /// The same of another client.
+    pub(crate) fn room_of(&self, client: &Client, n: usize) -> Room {
+        client.room(self.names[n % self.names.len()].clone())
+    }
+
+    /// The first `count` of [`Bench::room`], connected.
     ///
     /// # Errors
     /// There is no connection.
-    pub(crate) async fn open(&self, n: usize) -> Result<Room, Error> {
-        let room = self.client.room(self.names[n % self.names.len()].clone());
-        room.connect().await?;
-        Ok(room)
+    pub(crate) async fn open(&self, count: u32) -> Result<Vec<Room>, Error> {
+        all((0..count as usize).map(|n| async move {
+            let room = self.room(n);
+            room.connect().await?;
+            Ok(room)
+        }))
+        .await
     }
 
     /// Deletes the run's rooms, unless they are to be kept.
@@ -96,91 +107,22 @@ impl Bench {
         if self.keep {
             return;
         }
-        for name in &self.names {
+        let deleted = self.names.iter().map(|name| async move {
             if let Err(error) = self.client.room(name.clone()).delete().await {
                 eprintln!("room {name} stays behind: {error}");
             }
-        }
+        });
+        stream::iter(deleted).buffer_unordered(AT_ONCE).collect::<()>().await;
     }
 }
 
-/// Messages of one size. The data begins with the time it was made, in microseconds since the run began.
-#[derive(Debug, Clone)]
-pub(crate) struct Payload {
-    start: Instant,
-    size: usize,
-}
-
-/// Digits of the time stamp.
-const STAMP: usize = 12;
-
-impl Payload {
-    pub(crate) fn new(size: u32) -> Self {
-        Self { start: Instant::now(), size: size as usize }
-    }
-
-    /// The next message: a JSON string of exactly `size` bytes with its quotes.
-    pub(crate) fn message(&self) -> NewMessage {
-        let micros = self.start.elapsed().as_micros();
-        let width = self.size - 2 - STAMP;
-        message(Data::Json(format!("\"{micros:0STAMP$}{:x<width$}\"", "").into()))
-    }
-
-    /// How long ago a message was made, if this run made it.
-    pub(crate) fn age(&self, data: &Data) -> Option<Duration> {
-        let stamp = std::str::from_utf8(data.bytes().get(1..=STAMP)?).ok()?;
-        let made = Duration::from_micros(stamp.parse().ok()?);
-        self.start.elapsed().checked_sub(made)
-    }
-}
-
-/// When the measured span begins and ends.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Span {
-    begin: Instant,
-    end: Instant,
-}
-
-impl Span {
-    pub(crate) fn starting_now(args: &CommonArgs) -> Self {
-        let begin = Instant::now() + args.warmup;
-        Self { begin, end: begin + args.duration }
-    }
-
-    /// Whether something that happened then counts.
-    pub(crate) fn contains(&self, at: Instant) -> bool {
-        self.begin <= at && at < self.end
-    }
-
-    /// Whether it is over.
-    pub(crate) fn is_over(&self, at: Instant) -> bool {
-        at >= self.end
-    }
-
-    /// Waits for its begin.
-    pub(crate) async fn begun(&self) {
-        sleep_until(self.begin).await;
-    }
-
-    /// Waits for its end.
-    pub(crate) async fn over(&self) {
-        sleep_until(self.end).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn payload_is_json_of_the_size_asked_for_and_knows_its_age() {
-        for size in [24, 128, 65_536] {
-            let payload = Payload::new(size);
-            let data = payload.message().data;
-            assert_eq!(data.bytes().len(), size as usize);
-            assert_eq!(Data::json(data.bytes().clone()), Ok(data.clone()));
-            assert!(payload.age(&data).unwrap() < Duration::from_secs(60));
-        }
-        assert_eq!(Payload::new(24).age(&Data::json_string("x")), None);
-    }
+/// Does all of it, some at a time, and gives the results in order.
+///
+/// # Errors
+/// The first one.
+pub(crate) async fn all<T, F>(tasks: impl Iterator<Item = F>) -> Result<Vec<T>, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    stream::iter(tasks).buffered(AT_ONCE).try_collect().await
 }
