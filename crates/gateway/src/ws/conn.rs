@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use roomkeeper_auth::Identity;
+use roomkeeper_auth::{Action, Identity};
 use roomkeeper_protocol::{
     CloseCode, Codec, Command, CommandId, CommandKind, Error, ErrorCode, Hello, HelloOk, Push, Reply, Seen,
 };
@@ -44,12 +44,14 @@ pub(crate) enum Outgoing {
     Done(OwnedSemaphorePermit),
     /// A push of this node's own.
     Push(Box<Push>),
-    /// A push of another node to this client alone, encoded for it. The permit bounds how many wait.
-    Relayed(Box<Message>, OwnedSemaphorePermit),
+    /// A push of another node to this client alone, of that room, encoded for it. The permit bounds how many wait.
+    Relayed(Box<(RoomName, Message)>, OwnedSemaphorePermit),
     /// From here on the subscription is served; it replaces an earlier one to the same room.
     Subscribe(Box<Subscription>),
     /// From here on the room's subscription is not served.
     Unsubscribe(RoomName),
+    /// What the client may do has changed: from here on no subscription is served that it may not have any more.
+    Recheck,
     /// The client may have more of the room's messages.
     Grant(RoomName, Grant),
     /// The client says what it has of the room.
@@ -247,6 +249,13 @@ impl Conn {
         }
         let now = self.edge.access.now();
         identity::check(self.who.lock().current(now)?, command, bound)
+    }
+
+    /// Whether the client may have what comes of a room, by the token that it has now.
+    pub(crate) fn may_receive(&self, room: &RoomName) -> bool {
+        let who = self.who.lock();
+        // What is subscribed to was allowed then.
+        who.changes() == 0 || who.identity().allows(Action::Subscribe, room)
     }
 
     /// Resolves when the client has not said who it is in time, or its token has run out.

@@ -3,6 +3,7 @@
 mod life;
 mod lists;
 mod matrix;
+mod narrower;
 mod relays;
 mod sockets;
 
