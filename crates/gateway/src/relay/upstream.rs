@@ -85,7 +85,7 @@ impl Upstream {
         });
         // The owner knows this client by the names it has here.
         let user = Some(identity.user().clone());
-        let hello = Hello { user, device: conn.device(), ..Hello::default() };
+        let hello = Hello { user, device: conn.device(), session: conn.taken_up(), ..Hello::default() };
         let wire = Wire::open(&conn.edge, owner, behalf, hello, places.clone()).await?;
         conn.edge.metrics.relayed(RelayKind::Session);
         let (conn, vouched, vouching) = (conn.clone(), AtomicU64::new(changes), Default::default());

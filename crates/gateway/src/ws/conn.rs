@@ -1,6 +1,6 @@
 //! One socket: what its reader, its writer and the commands on their way share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -74,8 +74,8 @@ pub(crate) struct Conn {
     pub(crate) ready: Arc<Ready>,
     session: String,
     who: Mutex<Who>,
-    /// Whether the client takes up a former session.
-    resumed: AtomicBool,
+    /// The former session that the client takes up.
+    resumed: OnceLock<String>,
     /// What the client's `hello` said, if it said it.
     device: Mutex<Option<String>>,
     /// Told when the client has said who it is, or has a fresh token.
@@ -120,7 +120,7 @@ impl Conn {
             who: Mutex::new(setup.who),
             renewed: Notify::new(),
             last_word: OnceLock::new(),
-            resumed: AtomicBool::new(false),
+            resumed: OnceLock::new(),
             device: Mutex::default(),
             out,
             units: Arc::new(Semaphore::new(UNITS_MAX as usize)),
@@ -146,8 +146,9 @@ impl Conn {
     /// # Errors
     /// `unauthorized`, `bad_request`, `rate_limited`.
     pub(crate) fn hello(&self, hello: &Hello) -> Result<HelloOk, Error> {
-        if hello.session.is_some() {
-            self.resumed.store(true, Ordering::Relaxed);
+        if let Some(session) = &hello.session {
+            // The first one stands.
+            self.resumed.get_or_init(|| session.clone());
         }
         if let Some(device) = &hello.device {
             *self.device.lock() = Some(device.clone());
@@ -213,7 +214,12 @@ impl Conn {
 
     /// Whether the client takes up a former session.
     pub(crate) fn resumed(&self) -> bool {
-        self.resumed.load(Ordering::Relaxed)
+        self.resumed.get().is_some()
+    }
+
+    /// The former session that the client takes up, if it does.
+    pub(crate) fn taken_up(&self) -> Option<String> {
+        self.resumed.get().cloned()
     }
 
     /// The user's device, if it has a name.

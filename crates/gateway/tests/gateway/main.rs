@@ -5,8 +5,10 @@
 mod auth;
 mod bad_input;
 mod common;
+mod crowd;
 mod cursors;
 mod drain;
+mod ghosts;
 mod handover;
 mod heartbeat;
 mod holds;
