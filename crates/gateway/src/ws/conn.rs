@@ -68,6 +68,8 @@ pub(crate) struct Conn {
     pub(crate) single: bool,
     /// Opened by another node for its clients: nothing of it is relayed any further.
     pub(crate) relayed: bool,
+    /// A node vouches for that.
+    vouched: bool,
     /// Cancelled when it is to be closed because the node stops, or when the node does.
     pub(crate) stop: CancellationToken,
     /// Which of its subscriptions have something.
@@ -101,6 +103,7 @@ pub(crate) struct ConnSetup {
     pub(crate) codec: Codec,
     pub(crate) single: bool,
     pub(crate) relayed: bool,
+    pub(crate) vouched: bool,
     pub(crate) who: Who,
     pub(crate) place: Option<UserConnection>,
 }
@@ -115,6 +118,7 @@ impl Conn {
             codec: setup.codec,
             single: setup.single,
             relayed: setup.relayed,
+            vouched: setup.vouched,
             ready: Arc::default(),
             session: format!("{:032x}", rand::random::<u128>()),
             who: Mutex::new(setup.who),
@@ -202,9 +206,10 @@ impl Conn {
         self.is_measured_here().then_some(&self.meter)
     }
 
-    /// Whether its client's limits are kept here. A session's relay keeps them; one of a room socket reads nothing.
-    fn is_measured_here(&self) -> bool {
-        !self.relayed || self.single
+    /// Whether its client's limits are kept here. A session's relay keeps them, if it is known to be one; one of a room
+    /// socket reads nothing.
+    pub(crate) fn is_measured_here(&self) -> bool {
+        !self.vouched || self.single
     }
 
     /// The user in whose name a command is carried out.

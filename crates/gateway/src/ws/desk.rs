@@ -243,7 +243,7 @@ impl Lanes {
             self.rooms.retain(|_, lane| !lane.work.is_closed());
         }
         // A node's link has the rooms of all its clients, whose sockets are limited there.
-        if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket && !self.conn.relayed {
+        if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket && self.conn.is_measured_here() {
             self.conn.edge.metrics.limited(Limit::SocketRooms);
             let text = "too many rooms on one socket: leave some first";
             if let Work::Command(_, ticket) = work {

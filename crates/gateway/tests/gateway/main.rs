@@ -13,6 +13,7 @@ mod handover;
 mod heartbeat;
 mod holds;
 mod limits;
+mod marks;
 mod metrics;
 mod moved;
 mod options;
