@@ -37,6 +37,9 @@ pub enum UnknownVoucher {
     /// It is no mark, or not by a node of the cluster.
     #[error("the relay's mark is not by a node of this cluster: {0}")]
     Unsigned(#[from] Unverified),
+    /// The nodes share no secret that they could vouch with.
+    #[error("nodes vouch for nothing here, as they share no secret")]
+    NoSecret,
     /// It is for another node.
     #[error("the relay's mark is for another node")]
     OtherNode,

@@ -75,6 +75,11 @@ impl Edge {
         Caller::of(&self.access, self.host.identity().node, parts)
     }
 
+    /// Whether a node of the cluster vouches that it relays a request: then it keeps the limits of its client.
+    pub(crate) fn is_vouched(&self, caller: &Caller) -> bool {
+        self.access.vouches() && matches!(caller, Caller::Relay(_))
+    }
+
     /// Reads rows where blocking is allowed.
     ///
     /// # Errors

@@ -135,6 +135,9 @@ pub struct Error {
     /// With `conflict` of an `expect`: the room's next offset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
+    /// With `rate_limited` by a rate: it may be asked for again after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u32>,
     /// With `invalid`: what was refused and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<RefusedItem>,
@@ -144,7 +147,8 @@ impl Error {
     /// An error whose `retry` follows from its code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let retry = code.is_retryable();
-        Self { code, message: message.into(), retry, first: None, next: None, items: Vec::new() }
+        let (first, next, retry_after_ms) = (None, None, None);
+        Self { code, message: message.into(), retry, first, next, retry_after_ms, items: Vec::new() }
     }
 
     /// `bad_request`.

@@ -38,15 +38,18 @@ impl IntoResponse for Failure {
 pub(crate) fn error_with(status: StatusCode, error: &Error) -> Response {
     let mut response = json_bytes(status, encode_error_json(error));
     response.extensions_mut().insert(error.clone());
-    let said = match status {
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            Some((RETRY_AFTER, RETRY_AFTER_SECONDS))
+    let said = match (status, error.retry_after_ms) {
+        (StatusCode::TOO_MANY_REQUESTS, Some(ms)) => {
+            Some((RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1))))
         }
-        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
+        (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _) => {
+            Some((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)))
+        }
+        (StatusCode::UNAUTHORIZED, _) => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
         _ => None,
     };
     if let Some((name, value)) = said {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, value);
     }
     response
 }

@@ -12,7 +12,6 @@ use roomkeeper_protocol::{CommandKind, Error};
 use super::answer::Failure;
 use super::router::{CONFIRM, CURSOR, CURSORS, MESSAGES, PRESENCE, ROLLBACK, ROOM, ROOMS, SIGNAL};
 use crate::edge::Edge;
-use crate::identity::Caller;
 use crate::metrics::{Asked, Outcome};
 use crate::serve::Peer;
 
@@ -47,7 +46,7 @@ pub(super) async fn count(State(edge): State<Arc<Edge>>, request: Request, next:
 /// What another node relays comes over connections of its own, for many clients.
 fn admit(edge: &Edge, parts: &request::Parts, now: Instant) -> Result<(), Error> {
     match parts.extensions.get::<Peer>() {
-        Some(peer) if edge.limiter.limits_commands() && !matches!(edge.caller(parts), Caller::Relay(_)) => {
+        Some(peer) if edge.limiter.limits_commands() && !edge.is_vouched(&edge.caller(parts)) => {
             Ok(edge.limiter.command(peer.meter(), 0, now)?)
         }
         _ => Ok(()),

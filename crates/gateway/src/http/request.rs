@@ -58,7 +58,7 @@ impl FromRequest<Arc<Edge>> for RoomRequest {
         let (mut parts, body) = request.into_parts();
         let room = room(&mut parts, edge).await?;
         let caller = edge.caller(&parts);
-        let ask = ask(&parts, &caller)?;
+        let ask = ask(edge, &parts, &caller)?;
         Ok(Self { room, ask, caller, parts, body })
     }
 }
@@ -87,7 +87,7 @@ pub(crate) async fn param(
 ///
 /// # Errors
 /// `bad_request`: a query parameter is not what it should be.
-pub(crate) fn ask(parts: &request::Parts, caller: &Caller) -> Result<Ask, Error> {
+pub(crate) fn ask(edge: &Edge, parts: &request::Parts, caller: &Caller) -> Result<Ask, Error> {
     let query = Query::of(&parts.uri)?;
     Ok(Ask {
         socket: false,
@@ -96,6 +96,7 @@ pub(crate) fn ask(parts: &request::Parts, caller: &Caller) -> Result<Ask, Error>
         origin: parts.headers.contains_key(ORIGIN),
         authorization: parts.headers.contains_key(AUTHORIZATION),
         relayed: matches!(caller, Caller::Relay(_)),
+        vouched: edge.is_vouched(caller),
         unproven: *caller == Caller::Unproven,
     })
 }

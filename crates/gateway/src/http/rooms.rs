@@ -220,7 +220,7 @@ struct ListQuery {
 pub(crate) async fn list(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Result<Response, Failure> {
     let (parts, _) = request.into_parts();
     let caller = edge.caller(&parts);
-    let ask = ask(&parts, &caller)?;
+    let ask = ask(&edge, &parts, &caller)?;
     let identity = edge.access.of_request(&parts, &caller)?;
     let query: ListQuery = query(&parts.uri)?;
     let rooms = Rooms { prefix: query.prefix, after: query.after, limit: query.limit, page: query.page };

@@ -61,14 +61,14 @@ pub(crate) async fn session(
     let (mut parts, _) = request.into_parts();
     let handshake = Handshake::read(&mut parts)?;
     let caller = edge.caller(&parts);
-    let ask = ask(&parts, &caller)?;
+    let ask = ask(&edge, &parts, &caller)?;
     let accepting = Accepting { edge, handshake, parts, ask };
     let who = match accepting.who(&caller, None) {
         Ok(who) => who,
         Err(refused) => return Ok(accepting.refuse(refused)),
     };
     // The relay of a session counts it.
-    let place = if ask.relayed { Ok(None) } else { accepting.place_of(&who) };
+    let place = if ask.vouched { Ok(None) } else { accepting.place_of(&who) };
     Ok(match place {
         Ok(place) => accepting.serve(who, place, Purpose::Session),
         Err(refused) => accepting.refuse(refused),
@@ -212,6 +212,7 @@ impl Accepting {
             codec: handshake.codec,
             single: !matches!(purpose, Purpose::Session),
             relayed: ask.relayed,
+            vouched: ask.vouched,
             who,
             place,
         };

@@ -1,5 +1,6 @@
 //! What clients are asked for, and how nodes vouch for them to each other.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
@@ -29,8 +30,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Nobody is asked for a token: users are taken at their word, and so are nodes that relay for them. For
-    /// development, on loopback.
+    /// Nobody is asked for a token: users are taken at their word, and so is who says on loopback that it is a node
+    /// that relays for them; it is held to the limits of a client. For development.
     #[must_use]
     pub fn open() -> Self {
         Self { tokens: None, is_token_needed: false, timeout: TIMEOUT, vouching: None, clock: Clock::start() }
@@ -47,6 +48,11 @@ impl Access {
     #[must_use]
     pub fn with_vouching(self, vouching: Vouching) -> Self {
         Self { vouching: Some(vouching), ..self }
+    }
+
+    /// Whether nodes vouch for what they relay: who else says that it relays is a client.
+    pub(crate) fn vouches(&self) -> bool {
+        self.vouching.is_some()
     }
 
     /// The time that tokens are looked at.
@@ -110,18 +116,21 @@ impl Access {
         }
     }
 
-    /// In whose name another node relays a request to this one. Without a secret its word is taken.
+    /// In whose name another node relays a request to this one, which came from that address. Without a secret its
+    /// word is taken in development only: on loopback, where nobody's tokens are looked at.
     ///
     /// # Errors
     /// Nobody of this cluster vouches for it.
     pub(super) fn behalf(
         &self,
         here: NodeId,
-        request: (&Method, &str),
+        (method, path): (&Method, &str),
         mark: &HeaderValue,
+        from: Option<IpAddr>,
     ) -> Result<Behalf, UnknownVoucher> {
-        let (method, path) = request;
+        let is_near = from.is_some_and(|address| address.to_canonical().is_loopback());
         match &self.vouching {
+            None if self.looks_at_tokens() || !is_near => Err(UnknownVoucher::NoSecret),
             None if *mark == OF_NODE => Ok(Behalf::Of(node_identity(here))),
             None => Ok(Behalf::Client),
             Some(_) => {
@@ -158,4 +167,35 @@ impl Access {
 pub(crate) struct Way {
     pub(crate) from: NodeId,
     pub(crate) to: NodeId,
+}
+
+#[cfg(test)]
+mod tests {
+    use roomkeeper_auth::{Algorithm, VerifyingKey};
+
+    use super::*;
+
+    const HERE: NodeId = NodeId(1);
+
+    fn behalf(access: &Access, mark: &'static str, from: Option<&str>) -> Result<Behalf, UnknownVoucher> {
+        let from = from.map(|address| address.parse().unwrap());
+        access.behalf(HERE, (&Method::GET, "/v1/ws"), &HeaderValue::from_static(mark), from)
+    }
+
+    #[test]
+    fn mark_without_a_secret_is_believed_on_loopback_and_without_tokens_only() {
+        let open = Access::open();
+        for near in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(behalf(&open, "9", Some(near)), Ok(Behalf::Client), "{near}");
+            assert_eq!(behalf(&open, OF_NODE, Some(near)), Ok(Behalf::Of(node_identity(HERE))), "{near}");
+        }
+        for far in [Some("10.0.0.7"), Some("::ffff:10.0.0.7"), None] {
+            assert_eq!(behalf(&open, OF_NODE, far), Err(UnknownVoucher::NoSecret), "{far:?}");
+        }
+        let key = VerifyingKey::read(Algorithm::Hs256, "0123456789abcdef0123456789abcdef").unwrap();
+        let tokens = Verifier::new([("k".parse().unwrap(), key)], None, None).unwrap();
+        let asking = open.with_tokens(tokens, false, TIMEOUT);
+        assert_eq!(behalf(&asking, OF_NODE, Some("127.0.0.1")), Err(UnknownVoucher::NoSecret));
+        assert!(!asking.vouches());
+    }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::{Access, Who, invalid, missing};
 use crate::route::RELAY_HEADER;
+use crate::serve::Peer;
 
 /// Header of plain HTTP requests that names the user, where nobody is asked for a token.
 pub(crate) const USER_HEADER: &str = "roomkeeper-user";
@@ -31,12 +32,13 @@ impl Caller {
     pub(crate) fn of(access: &Access, here: NodeId, parts: &request::Parts) -> Self {
         let Some(mark) = parts.headers.get(RELAY_HEADER) else { return Self::Client };
         let path = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |path| path.as_str());
-        match access.behalf(here, (&parts.method, path), mark) {
+        let from = parts.extensions.get::<Peer>().map(|peer| peer.address().ip());
+        match access.behalf(here, (&parts.method, path), mark, from) {
             Ok(behalf) => Self::Relay(behalf),
             Err(error) => {
                 match error {
                     // Anybody can send that.
-                    UnknownVoucher::Unsigned(_) => {
+                    UnknownVoucher::Unsigned(_) | UnknownVoucher::NoSecret => {
                         tracing::debug!(%error, "a request is not taken as relayed")
                     }
                     _ => tracing::warn!(%error, "a request is not taken as relayed"),

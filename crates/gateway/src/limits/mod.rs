@@ -212,12 +212,14 @@ impl Exceeded {
 
 impl From<Exceeded> for Error {
     fn from(Exceeded { bound, most, wait }: Exceeded) -> Self {
-        let when = match wait {
-            // Rounded up: a moment too early is too early.
-            Some(wait) => format!("try again in {} ms", wait.as_nanos().div_ceil(1_000_000)),
+        // Rounded up: a moment too early is too early.
+        let ms = wait.map(|wait| u32::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX));
+        let when = match ms {
+            Some(ms) => format!("try again in {ms} ms"),
             None => "close another one first".to_owned(),
         };
-        Self::new(ErrorCode::RateLimited, format!("{}: at most {most}; {when}", bound.what))
+        let text = format!("{}: at most {most}; {when}", bound.what);
+        Self { retry_after_ms: ms, ..Self::new(ErrorCode::RateLimited, text) }
     }
 }
 

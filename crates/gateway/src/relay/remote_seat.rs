@@ -198,6 +198,15 @@ impl RemoteSeat {
         self.ask(Command::Leave(RoomRef::default()), ticket).await;
     }
 
+    /// Ends the client's subscription without an answer; the place stays.
+    pub(crate) async fn unsubscribe(&mut self) {
+        self.followed = None;
+        // What is on its way already is not for the client any more.
+        self.upstream.places.set(&self.room, Place::Idle);
+        // It has no refusal, and nobody waits for it.
+        self.upstream.call(Command::Leave(self.named(None)), Box::new(drop)).await;
+    }
+
     /// Ends the subscription, if there is one, without a word to the client, who hears that the room moved.
     pub(crate) async fn abandon(&mut self) {
         self.followed = None;

@@ -69,6 +69,8 @@ pub(super) struct Upstream {
     pub(super) places: Arc<Places>,
     /// Which of the changes of what the client may do the owner knows of.
     vouched: AtomicU64,
+    /// One word at a time, so that the last one is the newest.
+    vouching: tokio::sync::Mutex<()>,
 }
 
 impl Upstream {
@@ -83,11 +85,11 @@ impl Upstream {
         });
         // The owner knows this client by the names it has here.
         let user = Some(identity.user().clone());
-        let hello = Hello { user, device: conn.device(), ..Hello::default() };
+        let hello = Hello { user, device: conn.device(), session: conn.taken_up(), ..Hello::default() };
         let wire = Wire::open(&conn.edge, owner, behalf, hello, places.clone()).await?;
         conn.edge.metrics.relayed(RelayKind::Session);
-        let (conn, vouched) = (conn.clone(), AtomicU64::new(changes));
-        Ok(Arc::new(Self { conn, node: owner.node, wire, places, vouched }))
+        let (conn, vouched, vouching) = (conn.clone(), AtomicU64::new(changes), Default::default());
+        Ok(Arc::new(Self { conn, node: owner.node, wire, places, vouched, vouching }))
     }
 
     /// Sends a command; `done` gets its reply, or `unavailable` when the socket ends before. Waits while too
@@ -104,6 +106,11 @@ impl Upstream {
 
     /// Lets the owner know what the client may do now, if that has changed: before anything else that is sent.
     async fn keep_vouching(&self) {
+        if self.vouched.load(Ordering::Acquire) == self.conn.changes() {
+            return;
+        }
+        let _turn = self.vouching.lock().await;
+        // In this order: what changes in between is vouched for anew.
         let changes = self.conn.changes();
         if self.vouched.load(Ordering::Acquire) == changes {
             return;
@@ -112,7 +119,7 @@ impl Upstream {
         let way = Way { from: self.conn.edge.host.identity().node, to: self.node };
         let token = self.conn.edge.access.vouch_hello(way, identity);
         self.wire.call(Command::Hello(Hello { token, ..Hello::default() }), Box::new(drop)).await;
-        self.vouched.fetch_max(changes, Ordering::AcqRel);
+        self.vouched.store(changes, Ordering::Release);
     }
 }
 
@@ -186,7 +193,7 @@ impl Listener for Places {
             Codec::Proto => Message::Binary(frame),
             Codec::Json => to_message(Codec::Json.encode_push(&push)),
         };
-        self.conn.send(Outgoing::Relayed(Box::new(message), permit));
+        self.conn.send(Outgoing::Relayed(Box::new((room.clone(), message)), permit));
     }
 
     fn end(&self) {

@@ -26,6 +26,8 @@ pub(crate) struct Ask {
     pub(crate) authorization: bool,
     /// Another node relays it.
     pub(crate) relayed: bool,
+    /// And vouches for that, so that it is believed to have kept the limits of its client.
+    pub(crate) vouched: bool,
     /// It says that another node relays it, which no node vouches for: where that is a mistake, relaying it on
     /// would send it round for ever.
     pub(crate) unproven: bool,

@@ -1,11 +1,11 @@
 //! One socket: what its reader, its writer and the commands on their way share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use roomkeeper_auth::Identity;
+use roomkeeper_auth::{Action, Identity};
 use roomkeeper_protocol::{
     CloseCode, Codec, Command, CommandId, CommandKind, Error, ErrorCode, Hello, HelloOk, Push, Reply, Seen,
 };
@@ -44,12 +44,14 @@ pub(crate) enum Outgoing {
     Done(OwnedSemaphorePermit),
     /// A push of this node's own.
     Push(Box<Push>),
-    /// A push of another node to this client alone, encoded for it. The permit bounds how many wait.
-    Relayed(Box<Message>, OwnedSemaphorePermit),
+    /// A push of another node to this client alone, of that room, encoded for it. The permit bounds how many wait.
+    Relayed(Box<(RoomName, Message)>, OwnedSemaphorePermit),
     /// From here on the subscription is served; it replaces an earlier one to the same room.
     Subscribe(Box<Subscription>),
     /// From here on the room's subscription is not served.
     Unsubscribe(RoomName),
+    /// What the client may do has changed: from here on no subscription is served that it may not have any more.
+    Recheck,
     /// The client may have more of the room's messages.
     Grant(RoomName, Grant),
     /// The client says what it has of the room.
@@ -66,14 +68,16 @@ pub(crate) struct Conn {
     pub(crate) single: bool,
     /// Opened by another node for its clients: nothing of it is relayed any further.
     pub(crate) relayed: bool,
+    /// A node vouches for that.
+    vouched: bool,
     /// Cancelled when it is to be closed because the node stops, or when the node does.
     pub(crate) stop: CancellationToken,
     /// Which of its subscriptions have something.
     pub(crate) ready: Arc<Ready>,
     session: String,
     who: Mutex<Who>,
-    /// Whether the client takes up a former session.
-    resumed: AtomicBool,
+    /// The former session that the client takes up.
+    resumed: OnceLock<String>,
     /// What the client's `hello` said, if it said it.
     device: Mutex<Option<String>>,
     /// Told when the client has said who it is, or has a fresh token.
@@ -99,6 +103,7 @@ pub(crate) struct ConnSetup {
     pub(crate) codec: Codec,
     pub(crate) single: bool,
     pub(crate) relayed: bool,
+    pub(crate) vouched: bool,
     pub(crate) who: Who,
     pub(crate) place: Option<UserConnection>,
 }
@@ -113,12 +118,13 @@ impl Conn {
             codec: setup.codec,
             single: setup.single,
             relayed: setup.relayed,
+            vouched: setup.vouched,
             ready: Arc::default(),
             session: format!("{:032x}", rand::random::<u128>()),
             who: Mutex::new(setup.who),
             renewed: Notify::new(),
             last_word: OnceLock::new(),
-            resumed: AtomicBool::new(false),
+            resumed: OnceLock::new(),
             device: Mutex::default(),
             out,
             units: Arc::new(Semaphore::new(UNITS_MAX as usize)),
@@ -144,8 +150,9 @@ impl Conn {
     /// # Errors
     /// `unauthorized`, `bad_request`, `rate_limited`.
     pub(crate) fn hello(&self, hello: &Hello) -> Result<HelloOk, Error> {
-        if hello.session.is_some() {
-            self.resumed.store(true, Ordering::Relaxed);
+        if let Some(session) = &hello.session {
+            // The first one stands.
+            self.resumed.get_or_init(|| session.clone());
         }
         if let Some(device) = &hello.device {
             *self.device.lock() = Some(device.clone());
@@ -199,9 +206,10 @@ impl Conn {
         self.is_measured_here().then_some(&self.meter)
     }
 
-    /// Whether its client's limits are kept here. A session's relay keeps them; one of a room socket reads nothing.
-    fn is_measured_here(&self) -> bool {
-        !self.relayed || self.single
+    /// Whether its client's limits are kept here. A session's relay keeps them, if it is known to be one; one of a room
+    /// socket reads nothing.
+    pub(crate) fn is_measured_here(&self) -> bool {
+        !self.vouched || self.single
     }
 
     /// The user in whose name a command is carried out.
@@ -211,7 +219,12 @@ impl Conn {
 
     /// Whether the client takes up a former session.
     pub(crate) fn resumed(&self) -> bool {
-        self.resumed.load(Ordering::Relaxed)
+        self.resumed.get().is_some()
+    }
+
+    /// The former session that the client takes up, if it does.
+    pub(crate) fn taken_up(&self) -> Option<String> {
+        self.resumed.get().cloned()
     }
 
     /// The user's device, if it has a name.
@@ -247,6 +260,13 @@ impl Conn {
         }
         let now = self.edge.access.now();
         identity::check(self.who.lock().current(now)?, command, bound)
+    }
+
+    /// Whether the client may have what comes of a room, by the token that it has now.
+    pub(crate) fn may_receive(&self, room: &RoomName) -> bool {
+        let who = self.who.lock();
+        // What is subscribed to was allowed then.
+        who.changes() == 0 || who.identity().allows(Action::Subscribe, room)
     }
 
     /// Resolves when the client has not said who it is in time, or its token has run out.

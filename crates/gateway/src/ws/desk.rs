@@ -45,7 +45,7 @@ where
                 Input::Command(command, ticket) => match aim(conn, command, Some(lane.room())) {
                     Aim::Room(_, command) => lane.handle(command, ticket).await,
                     Aim::Socket(command) => {
-                        serve_socket(conn, command, ticket);
+                        serve_socket(conn, command, ticket, || lane.forbid_socket());
                         Flow::On
                     }
                     Aim::Nowhere(error) => {
@@ -92,7 +92,7 @@ where
                     lanes.beat(heartbeat);
                     ticket.answer(Ok(Reply::Heartbeat));
                 }
-                Aim::Socket(command) => serve_socket(conn, command, ticket),
+                Aim::Socket(command) => serve_socket(conn, command, ticket, || lanes.forbid()),
                 Aim::Nowhere(error) => ticket.answer(Err(error)),
             },
             Input::Gone => return ReadEnd::Gone,
@@ -160,10 +160,20 @@ fn heard_of(heartbeat: &mut Heartbeat, bound: Option<&RoomName>) -> Result<(), E
     Ok(())
 }
 
-/// Carries out a command that is about no room.
-fn serve_socket(conn: &Arc<Conn>, command: Command, ticket: Ticket) {
+/// Carries out a command that is about no room. `changed` is called when the client may do something else from now on:
+/// before it is answered.
+fn serve_socket(conn: &Arc<Conn>, command: Command, ticket: Ticket, changed: impl FnOnce()) {
     match command {
-        Command::Hello(hello) => ticket.answer(conn.hello(&hello).map(Reply::Hello)),
+        Command::Hello(hello) => {
+            let before = conn.changes();
+            let greeted = conn.hello(&hello);
+            if conn.changes() != before {
+                // Behind the reply comes nothing that the fresh token does not allow.
+                conn.send(Outgoing::Recheck);
+                changed();
+            }
+            ticket.answer(greeted.map(Reply::Hello));
+        }
         Command::Rooms(rooms) => spawn_list(conn, rooms, ticket),
         // Of a room socket, whose room is here.
         Command::Heartbeat(heartbeat) => {
@@ -200,12 +210,16 @@ struct LaneHandle {
     work: UnboundedSender<Work>,
     /// Whether a heartbeat waits there: one at most.
     has_beat: Arc<AtomicBool>,
+    /// Whether it was told last that its client may not have the room's messages.
+    is_forbidden: bool,
 }
 
 /// What a lane is handed.
 enum Work {
     Command(Command, Ticket),
     Beat(Seen),
+    /// The client may not have the room's messages any more, whatever it was allowed by the commands before this.
+    Forbidden,
 }
 
 impl Lanes {
@@ -216,10 +230,10 @@ impl Lanes {
     /// Hands a command to its room's lane.
     fn hand(&mut self, room: RoomName, command: Command, ticket: Ticket) {
         let work = Work::Command(command, ticket);
-        let work = match self.rooms.get(&room) {
+        let work = match self.rooms.get_mut(&room) {
             None => work,
             Some(lane) => match lane.work.send(work) {
-                Ok(()) => return,
+                Ok(()) => return lane.is_forbidden = false,
                 // The lane ended after a leave.
                 Err(mpsc::error::SendError(work)) => work,
             },
@@ -229,7 +243,7 @@ impl Lanes {
             self.rooms.retain(|_, lane| !lane.work.is_closed());
         }
         // A node's link has the rooms of all its clients, whose sockets are limited there.
-        if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket && !self.conn.relayed {
+        if self.rooms.len() >= self.conn.edge.config.max_rooms_per_socket && self.conn.is_measured_here() {
             self.conn.edge.metrics.limited(Limit::SocketRooms);
             let text = "too many rooms on one socket: leave some first";
             if let Work::Command(_, ticket) = work {
@@ -243,7 +257,19 @@ impl Lanes {
         let lane = Lane::of_session(self.conn.clone(), room.clone(), self.upstreams.clone());
         let has_beat = Arc::<AtomicBool>::default();
         self.conn.edge.tasks.spawn(run_lane(lane, receiver, has_beat.clone()));
-        self.rooms.insert(room, LaneHandle { work: sender, has_beat });
+        self.rooms.insert(room, LaneHandle { work: sender, has_beat, is_forbidden: false });
+    }
+
+    /// Tells those lanes whose rooms' messages the client may not have any more: once after each command, as only a
+    /// command subscribes.
+    fn forbid(&mut self) {
+        for (room, lane) in &mut self.rooms {
+            if !lane.is_forbidden && !self.conn.may_receive(room) {
+                lane.is_forbidden = true;
+                // A lane that has ended is not joined.
+                drop(lane.work.send(Work::Forbidden));
+            }
+        }
     }
 
     /// Tells the rooms' lanes what the client has. One that is busy is told by the next heartbeat.
@@ -288,6 +314,7 @@ async fn run_lane(mut lane: Lane, mut work: UnboundedReceiver<Work>, has_beat: A
                     has_beat.store(false, Ordering::Release);
                     lane.beat(seen).await;
                 }
+                Some(Work::Forbidden) => lane.forbid().await,
                 None => return,
             },
             event = lane.watch() => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{FutureExt, Sink, SinkExt};
 use roomkeeper_protocol::{CloseCode, OwnerHint, Push};
-use roomkeeper_types::{Epoch, RoomName};
+use roomkeeper_types::RoomName;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
@@ -164,11 +164,15 @@ where
             }
             Outgoing::Push(_) if self.conn.is_cut_off() => {}
             Outgoing::Push(push) => self.feed(to_message(self.conn.codec.encode_push(&push))).await?,
-            Outgoing::Relayed(..) if self.conn.is_cut_off() => {}
-            Outgoing::Relayed(message, permit) => {
-                self.feed(*message).await?;
+            Outgoing::Relayed(push, permit) => {
+                let (room, message) = *push;
+                if !self.conn.is_cut_off() && self.conn.may_receive(&room) {
+                    self.feed(message).await?;
+                }
                 drop(permit);
             }
+            // A join that was under way when a fresh token forbade it: its lane is about to hear of that.
+            Outgoing::Subscribe(it) if !self.conn.may_receive(it.room()) => self.unsubscribe(it.room()),
             Outgoing::Subscribe(subscription) => {
                 self.unsubscribe(subscription.room());
                 self.rooms.insert(subscription.room().clone(), subscription.id);
@@ -177,6 +181,7 @@ where
             }
             Outgoing::Done(permit) => drop(permit),
             Outgoing::Unsubscribe(room) => self.unsubscribe(&room),
+            Outgoing::Recheck => self.recheck(),
             Outgoing::Grant(room, grant) => self.with_subscription(&room, |it| it.grant(&grant)),
             Outgoing::Beat(room, seen) => {
                 let resumed = self.conn.resumed();
@@ -205,6 +210,13 @@ where
         if let Some(id) = self.rooms.remove(room) {
             self.subscriptions.remove(&id);
         }
+    }
+
+    /// Ends the subscriptions that the client may not have any more; their lanes tell it.
+    fn recheck(&mut self) {
+        let conn = &self.conn;
+        self.subscriptions.retain(|_, subscription| conn.may_receive(subscription.room()));
+        self.rooms.retain(|_, id| self.subscriptions.contains_key(id));
     }
 
     async fn turn(&mut self, id: SubscriptionId) -> Result<(), WriteError> {
@@ -244,7 +256,7 @@ where
 
     /// The client has to join again: it then learns what is wrong, and skips nothing without knowing.
     async fn send_away(&mut self, room: RoomName) -> Result<(), WriteError> {
-        let hint = OwnerHint { room, node: None, url: None, epoch: Epoch(0), shard: None, retry_after_ms: 0 };
+        let hint = OwnerHint::unknown(room);
         self.feed(to_message(self.conn.codec.encode_push(&Push::Moved(hint)))).await?;
         if self.conn.single {
             self.conn.send(Outgoing::Close(CloseCode::Moved, "join again"));

@@ -188,3 +188,88 @@ async fn heartbeat_keeps_to_the_credit() {
         assert_eq!(synced(&mut socket, 7).await, [1, 2, 3, 4, 5, 6, 7], "{way:?}");
     }
 }
+
+#[tokio::test]
+async fn short_heartbeat_out_of_bounds_is_refused_once_and_the_socket_goes_on() {
+    let uuids = |count: usize| -> Vec<String> { (0..count).map(|_| uuid()).collect() };
+    for way in [Way::Room, Way::ProxiedRoom] {
+        let (_cluster, owner, other) = two_nodes().await;
+        let (mut socket, _) = way.join((&owner, &other), "a", "ann", json!({})).await;
+        let bad = [
+            json!({ "amhere": "true", "msgSeen": [] }),
+            json!({ "amhere": 1, "msgSeen": [] }),
+            json!({ "amhere": [], "msgSeen": [] }),
+            json!({ "amhere": true, "msgSeen": uuid() }),
+            json!({ "amhere": true, "msgSeen": { "a": [] } }),
+            json!({ "amhere": true, "msgSeen": 3 }),
+            json!({ "amhere": true, "msgSeen": [1, 2, 3] }),
+            json!({ "amhere": true, "msgSeen": [uuid(), null] }),
+            json!({ "amhere": true, "msgSeen": [[uuid()]] }),
+            json!({ "amhere": true, "msgSeen": [""] }),
+            json!({ "amhere": true, "msgSeen": [format!("{}0", uuid())] }),
+            json!({ "amhere": true, "msgSeen": [uuid()[1..]] }),
+            json!({ "amhere": true, "msgSeen": ["f".repeat(200_000)] }),
+            json!({ "amhere": true, "msgSeen": uuids(1_001) }),
+            json!({ "amhere": true, "msgSeen": uuids(20_000) }),
+            json!({ "amhere": true, "msgSeen": [], "upto": 1 }),
+        ];
+        for frame in bad {
+            for id in [0, 7] {
+                let mut frame = frame.clone();
+                if id != 0 {
+                    frame["id"] = id.into();
+                }
+                let text = frame.to_string();
+                socket.send_text(&text).await;
+                let reply = socket.reply().await;
+                let short = &text[..text.len().min(120)];
+                assert_eq!(
+                    (&reply["error"]["code"], &reply["error"]["retry"]),
+                    (&json!("bad_request"), &json!(false)),
+                    "{short}"
+                );
+                // A frame with other fields than a heartbeat's is none, and has to have an id.
+                assert!(reply["id"] == id, "{short}: {reply}");
+                assert!(reply.to_string().len() < 600, "{short}: what was sent is not sent back");
+            }
+        }
+        // As many as it may list, and whatever it lists.
+        socket.send_text(&json!({ "id": 8, "amhere": true, "msgSeen": uuids(1_000) }).to_string()).await;
+        assert_eq!(socket.reply().await, json!({ "id": 8, "ok": {} }), "{way:?}");
+        assert!(socket.rest_is_quiet().await, "{way:?}");
+        let frame = json!({ "amhere": true, "msgSeen": uuids(30_000) }).to_string();
+        assert!(frame.len() > 1 << 20);
+        socket.send_text(&frame).await;
+        let (_, replies, ended) = socket.rest().await;
+        assert_eq!(
+            (&replies[0]["id"], &replies[0]["error"]["code"]),
+            (&json!(0), &json!("too_large")),
+            "{way:?}"
+        );
+        assert_eq!(ended.0, Some(4503), "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn first_heartbeat_is_held_to_the_session_that_is_taken_up_by_every_way_and_isolation() {
+    for way in Way::ALL {
+        for isolation in ["committed", "uncommitted"] {
+            let (_cluster, owner, other) = two_nodes().await;
+            let mut writer = owner.client("/v1/ws").await;
+            let ids = fill(&mut writer, 10).await;
+            let join = json!({ "room": "a", "from": { "offset": 11 }, "isolation": isolation });
+            let mut again = way.open(&owner, &other, "a", "ann").await;
+            again.ok("hello", json!({ "user": "ann", "session": "0123" })).await;
+            again.ok("join", join.clone()).await;
+            again.ok("heartbeat", without(&ids, &[2, 5])).await;
+            assert_eq!(synced(&mut again, 2).await, [2, 5], "{way:?} {isolation}");
+            again.ok("heartbeat", without(&[], &[])).await;
+            assert_eq!(synced(&mut again, 10).await, (1..=10).collect::<Vec<_>>(), "{way:?} {isolation}");
+            // It may be here for the first time.
+            let mut new = way.open(&owner, &other, "a", "bob").await;
+            new.ok("join", join).await;
+            new.ok("heartbeat", without(&[], &[])).await;
+            assert!(new.is_quiet_for(QUIET).await, "{way:?} {isolation}");
+        }
+    }
+}

@@ -5,12 +5,15 @@
 mod auth;
 mod bad_input;
 mod common;
+mod crowd;
 mod cursors;
 mod drain;
+mod ghosts;
 mod handover;
 mod heartbeat;
 mod holds;
 mod limits;
+mod marks;
 mod metrics;
 mod moved;
 mod options;

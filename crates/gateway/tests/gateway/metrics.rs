@@ -29,7 +29,7 @@ const DOCUMENTED: [(&str, &str); 15] = [
 ];
 
 /// Waits until a sample has a value: what is counted when a task ends is counted a moment later.
-async fn until(node: &Served, sample: &str, value: f64) {
+pub(crate) async fn until(node: &Served, sample: &str, value: f64) {
     let patience = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
         let found = node.scrape().value(sample);

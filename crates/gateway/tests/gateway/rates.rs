@@ -7,7 +7,7 @@ use http::StatusCode;
 use roomkeeper_gateway::GatewayConfig;
 use serde_json::{Value, json};
 
-use crate::common::{Client, Cluster, Log, Served, config, one_node_with, uuid};
+use crate::common::{Client, Cluster, Log, Served, config, one_node_with, sharing_a_secret, uuid};
 
 /// A publish of so many messages.
 fn batch(room: Option<&str>, count: usize) -> Value {
@@ -19,8 +19,9 @@ fn batch(room: Option<&str>, count: usize) -> Value {
 fn wait_of(error: &Value) -> Duration {
     assert_eq!((&error["code"], &error["retry"]), (&json!("rate_limited"), &json!(true)), "{error}");
     let text = error["message"].as_str().unwrap();
-    let (_, ms) = text.rsplit_once("try again in ").unwrap_or_else(|| panic!("{text}"));
-    Duration::from_millis(ms.strip_suffix(" ms").unwrap().parse().unwrap())
+    let ms = error["retry_after_ms"].as_u64().unwrap_or_else(|| panic!("{error}"));
+    assert!(text.ends_with(&format!("; try again in {ms} ms")), "{error}");
+    Duration::from_millis(ms)
 }
 
 /// The codes of the next so many replies, `ok` of those without an error, in the order of their commands.
@@ -125,8 +126,8 @@ async fn plain_requests_above_a_connections_rate_are_refused_and_those_of_relays
     let cluster = Cluster::new(4);
     let mut settings = config();
     settings.rates.commands_per_connection = 5;
-    let owner = Served::start(&cluster, settings).await;
-    let other = Served::start(&cluster, config()).await;
+    let owner = Served::guarded(&cluster, settings, sharing_a_secret()).await;
+    let other = Served::guarded(&cluster, config(), sharing_a_secret()).await;
     cluster.set_owner_of_all(owner.id());
     let rest = owner.rest();
     rest.put("/v1/rooms/a").await;
@@ -200,8 +201,8 @@ async fn client_of_a_relay_is_measured_once_and_its_room_at_the_owner() {
     settings.rates.messages_per_user = 12;
     settings.rates.messages_per_room = 16;
     settings.max_connections_per_user = 1;
-    let owner = Served::start(&cluster, settings.clone()).await;
-    let other = Served::start(&cluster, settings).await;
+    let owner = Served::guarded(&cluster, settings.clone(), sharing_a_secret()).await;
+    let other = Served::guarded(&cluster, settings, sharing_a_secret()).await;
     cluster.set_owner_of_all(owner.id());
     let mut session = other.client("/v1/ws?user=ann").await;
     session.ok("publish", batch(Some("a"), 6)).await;
@@ -218,6 +219,40 @@ async fn client_of_a_relay_is_measured_once_and_its_room_at_the_owner() {
     assert!(refused["message"].as_str().unwrap().contains("one room"), "{refused}");
     assert_eq!((limited(&other, "connection_messages"), limited(&owner, "connection_messages")), (1.0, 1.0));
     assert_eq!((limited(&other, "room_messages"), limited(&owner, "room_messages")), (0.0, 1.0));
+}
+
+#[tokio::test]
+async fn signals_count_as_messages_of_their_connection_user_and_room() {
+    type Change = fn(&mut GatewayConfig);
+    let limits: [(&str, Change); 3] = [
+        ("connection_messages", |config| config.rates.messages_per_connection = 2),
+        ("user_messages", |config| config.rates.messages_per_user = 2),
+        ("room_messages", |config| config.rates.messages_per_room = 2),
+    ];
+    for (limit, change) in limits {
+        let (_cluster, node) = one_node_with(change).await;
+        for (path, room) in [("/v1/rooms/a/ws?user=ann", None), ("/v1/ws?user=bob", Some("b"))] {
+            let signal = json!({ "room": room, "data": "is typing" });
+            let mut socket = node.client(path).await;
+            socket.ok("publish", batch(room, 1)).await;
+            socket.ok("signal", signal.clone()).await;
+            let wait = wait_of(&socket.call("signal", signal.clone()).await.unwrap_err());
+            assert!(wait > Duration::ZERO && wait <= Duration::from_millis(500), "{limit}: {wait:?}");
+            tokio::time::sleep(wait).await;
+            socket.ok("signal", signal).await;
+        }
+        assert_eq!(limited(&node, limit), 2.0, "{limit}");
+        if limit != "connection_messages" {
+            let rest = node.rest().with("roomkeeper-user", "cat");
+            rest.put("/v1/rooms/c").await;
+            let mut codes = Vec::new();
+            for _ in 0..3 {
+                let answer = rest.post("/v1/rooms/c/signal", json!({ "data": 1 })).await;
+                codes.push(answer.code().to_owned());
+            }
+            assert_eq!(codes, ["", "", "rate_limited"], "{limit}");
+        }
+    }
 }
 
 #[tokio::test]

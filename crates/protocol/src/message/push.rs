@@ -87,3 +87,10 @@ pub struct OwnerHint {
     /// Wait this long before connecting again.
     pub retry_after_ms: u32,
 }
+
+impl OwnerHint {
+    /// Nobody in particular: who uses the room again finds out.
+    pub fn unknown(room: RoomName) -> Self {
+        Self { room, node: None, url: None, epoch: Epoch(0), shard: None, retry_after_ms: 0 }
+    }
+}

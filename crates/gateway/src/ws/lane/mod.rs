@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomkeeper_protocol::{
-    CloseCode, Command, Credit, Error, ErrorCode, Join, Publish, Reply, RoomRef, Seen,
+    CloseCode, Command, Credit, Error, ErrorCode, Join, OwnerHint, Publish, Push, Reply, RoomRef, Seen,
 };
 use roomkeeper_types::{LifeId, RoomName};
 use tokio::time::Sleep;
@@ -147,6 +147,30 @@ impl Lane {
             && let Some(seat) = &mut self.seat
         {
             Box::pin(seat.beat(&self.conn, &self.room, seen)).await;
+        }
+    }
+
+    /// The client may not have the room's messages any more, by the fresh token that it has: its subscription ends. Its
+    /// next join says why.
+    pub(crate) async fn forbid(&mut self) {
+        if !std::mem::take(&mut self.joined) {
+            return;
+        }
+        (self.life, self.handed) = (None, None);
+        self.conn.send(Outgoing::Unsubscribe(self.room.clone()));
+        if !self.relays_no_more() {
+            // A relay has looked at the token itself.
+            self.conn.push(Push::Moved(OwnerHint::unknown(self.room.clone())));
+        }
+        if let Some(Seat::Remote(seat)) = &mut self.seat {
+            Box::pin(seat.unsubscribe()).await;
+        }
+    }
+
+    /// The same on a room socket, which is of no more use: it ends.
+    pub(crate) fn forbid_socket(&self) {
+        if self.joined && !self.conn.may_receive(&self.room) {
+            self.conn.end(CloseCode::Forbidden, "the fresh token does not allow to be subscribed");
         }
     }
 

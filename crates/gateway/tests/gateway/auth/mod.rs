@@ -1,15 +1,17 @@
 //! Tokens: who may do what, where it is asked, and for how long.
 
 mod life;
+mod limits;
 mod lists;
 mod matrix;
+mod narrower;
 mod relays;
 mod sockets;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use roomkeeper_auth::{Algorithm, SigningKey, Verifier, VerifyingKey, Vouching};
-use roomkeeper_gateway::Access;
+use roomkeeper_gateway::{Access, GatewayConfig};
 use serde_json::{Value, json};
 
 use crate::common::{Client, Cluster, Rest, Served, config};
@@ -60,9 +62,13 @@ async fn nodes() -> (Cluster, Served, Served) {
 }
 
 async fn nodes_asking_within(timeout: Duration) -> (Cluster, Served, Served) {
+    nodes_with(config(), timeout).await
+}
+
+async fn nodes_with(config: GatewayConfig, timeout: Duration) -> (Cluster, Served, Served) {
     let cluster = Cluster::new(4);
-    let first = Served::guarded(&cluster, config(), asking_within(timeout)).await;
-    let second = Served::guarded(&cluster, config(), asking_within(timeout)).await;
+    let first = Served::guarded(&cluster, config.clone(), asking_within(timeout)).await;
+    let second = Served::guarded(&cluster, config, asking_within(timeout)).await;
     cluster.set_owner_of_all(first.id());
     (cluster, first, second)
 }

@@ -68,6 +68,8 @@ struct ShardState {
     doubtful: bool,
     /// When the owner became it.
     begun: Instant,
+    /// Whose it is when its owner has looked at its rows once more.
+    next_owner: Option<Option<NodeId>>,
 }
 
 type Submitted = (Epoch, Command, Completion);
@@ -87,6 +89,7 @@ impl Cluster {
                 owner: None,
                 doubtful: false,
                 begun: Instant::now(),
+                next_owner: None,
             };
             Shard { state: Mutex::new(state), queue, log, submissions: watch::Sender::new(0) }
         });
@@ -140,6 +143,12 @@ impl Cluster {
             state.begun = Instant::now();
         }
         self.0.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Gives a shard another owner, or none for now, when its present one has looked at its rows once more: in the
+    /// middle of what that does.
+    pub(crate) fn set_owner_at_next_look(&self, shard: ShardId, owner: Option<NodeId>) {
+        self.shard(shard).state.lock().next_owner = Some(owner);
     }
 
     /// Whether the owner's time is up, though it has not noticed: as after the process was stopped.
@@ -499,10 +508,21 @@ impl Ownership for FakeOwnership {
     }
 
     fn read(&self) -> BoxFuture<'_, Result<View, SubmitError>> {
-        Box::pin(async { if self.is_current() { Ok(self.view()) } else { Err(SubmitError::NotProposed) } })
+        Box::pin(async { if self.is_current() { Ok(self.rows()) } else { Err(SubmitError::NotProposed) } })
     }
 
     fn view(&self) -> View {
+        let view = self.rows();
+        let next = self.cluster.shard(self.shard).state.lock().next_owner.take();
+        if let Some(next) = next {
+            self.cluster.set_owner(self.shard, next);
+        }
+        view
+    }
+}
+
+impl FakeOwnership {
+    fn rows(&self) -> View {
         View::new(self.cluster.shard(self.shard).state.lock().rows.clone())
     }
 }

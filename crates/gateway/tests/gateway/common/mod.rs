@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use roomkeeper_auth::Vouching;
 use roomkeeper_gateway::{Access, Drain, Gateway, GatewayConfig, Hub};
 use roomkeeper_types::NodeId;
 use tokio::net::TcpListener;
@@ -109,6 +110,11 @@ pub(crate) fn config() -> GatewayConfig {
         ping_interval: Duration::from_secs(60),
         ..GatewayConfig::default()
     }
+}
+
+/// What nodes ask for that share a secret, by which they vouch for what they relay; clients are asked for nothing.
+pub(crate) fn sharing_a_secret() -> Access {
+    Access::open().with_vouching(Vouching::new("what nodes of these tests share").unwrap())
 }
 
 /// One node that owns everything.

@@ -214,6 +214,20 @@ impl Client {
         self.pushes.is_empty()
     }
 
+    /// The pushes that were read so far and that nobody took.
+    pub(crate) fn so_far(&mut self) -> Vec<Value> {
+        self.pushes.drain(..).collect()
+    }
+
+    /// So many messages or more, however they come.
+    pub(crate) async fn messages_at_least(&mut self, count: usize) {
+        let mut found = 0;
+        while found < count {
+            let push = self.push().await.unwrap_or_else(|ended| panic!("no message: {ended:?}"));
+            found += push["messages"]["items"].as_array().map_or(0, Vec::len);
+        }
+    }
+
     /// Whether no push came before what was read so far.
     pub(crate) fn no_push_yet(&self) -> bool {
         self.pushes.is_empty()

@@ -81,6 +81,7 @@ struct ErrorFields<'a> {
     retry: bool,
     first: Option<u64>,
     next: Option<u64>,
+    retry_after_ms: Option<u32>,
     #[serde(default)]
     items: Vec<RefusedItem>,
 }
@@ -88,7 +89,7 @@ struct ErrorFields<'a> {
 impl ErrorFields<'_> {
     fn into_error(self) -> Error {
         let code = understood(ErrorCode::from_name(&self.code), self.retry);
-        let Self { message, retry, first, next, items, .. } = self;
-        Error { code, message, retry, first, next, items }
+        let Self { message, retry, first, next, retry_after_ms, items, .. } = self;
+        Error { code, message, retry, first, next, retry_after_ms, items }
     }
 }

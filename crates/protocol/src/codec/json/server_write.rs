@@ -268,6 +268,7 @@ fn error_fields(body: &mut Object<'_>, error: &Error) {
     body.boolean("retry", error.retry);
     body.optional_number("first", error.first);
     body.optional_number("next", error.next);
+    body.optional_number("retry_after_ms", error.retry_after_ms.map(u64::from));
     if !error.items.is_empty() {
         write_array(body.key("items"), &error.items, |out, item| {
             write_object(out, |refused| {

@@ -201,6 +201,7 @@ fn read_error(error: pb::Error) -> Result<Error, Error> {
         retry: error.retry,
         first: error.first,
         next: error.next,
+        retry_after_ms: error.retry_after_ms,
     })
 }
 

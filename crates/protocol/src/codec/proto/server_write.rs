@@ -187,6 +187,7 @@ fn write_error(error: &Error) -> pb::Error {
         retry: error.retry,
         first: error.first,
         next: error.next,
+        retry_after_ms: error.retry_after_ms,
         items: refused
             .map(|item| pb::RefusedItem { id: write_uuid(&item.id.0), reason: item.reason.clone() })
             .collect(),
