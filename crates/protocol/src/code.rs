@@ -110,11 +110,14 @@ impl ErrorCode {
     }
 }
 
-/// One item of a publish that a room's rules refused.
+/// One message of a publish that is a reason why all of it was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedItem {
     /// The message's id.
     pub id: MessageId,
+    /// Its place in the publish, from 0.
+    #[serde(default)]
+    pub index: u32,
     /// Why, in words.
     pub reason: String,
 }
@@ -135,7 +138,7 @@ pub struct Error {
     /// With `conflict` of an `expect`: the room's next offset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
-    /// With `invalid`: what was refused and why.
+    /// Of a publish that was refused for some of its messages: which, and why each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<RefusedItem>,
 }

@@ -4,6 +4,7 @@
 
 mod auth;
 mod bad_input;
+mod bulk;
 mod common;
 mod cursors;
 mod drain;

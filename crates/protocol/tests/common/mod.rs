@@ -248,7 +248,7 @@ pub(crate) fn full_error() -> Error {
     Error {
         first: Some(3),
         next: Some(9),
-        items: vec![RefusedItem { id: id(1), reason: "too \"rude\"".to_owned() }],
+        items: vec![RefusedItem { id: id(1), index: 4, reason: "too \"rude\"".to_owned() }],
         ..Error::new(ErrorCode::Invalid, "the room refused\n1 of 2")
     }
 }

@@ -188,7 +188,11 @@ fn write_error(error: &Error) -> pb::Error {
         first: error.first,
         next: error.next,
         items: refused
-            .map(|item| pb::RefusedItem { id: write_uuid(&item.id.0), reason: item.reason.clone() })
+            .map(|item| pb::RefusedItem {
+                id: write_uuid(&item.id.0),
+                index: item.index,
+                reason: item.reason.clone(),
+            })
             .collect(),
     }
 }
