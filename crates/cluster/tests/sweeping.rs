@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::*;
 use roomkeeper_cluster::{Node, Ownership};
 use roomkeeper_room::read::{self, OpenHold};
-use roomkeeper_room::{Command, Create, Hold, HoldRef, Outcome, Refusal, RoomOptions};
+use roomkeeper_room::{Command, Create, Hold, HoldRef, Outcome, Refusal, RefusedIds, RoomOptions};
 use roomkeeper_types::{MessageId, RoomName};
 
 fn room() -> RoomName {
@@ -38,7 +38,7 @@ async fn hold(node: &Node, hold_ms: u64) -> MessageId {
         from: "ann".parse().unwrap(),
         messages: vec![message],
         hold_ms,
-        create: true,
+        create: Some(RoomOptions::default()),
         placed: false,
     };
     let outcome = submit(&owned(node), Command::Hold(hold)).await;
@@ -68,7 +68,7 @@ async fn hold_that_nobody_confirms_runs_out_by_itself() {
         Command::Confirm(HoldRef { room: room(), life: None, from, ids })
     };
     let gone = submit(&owned(&node), confirm(short)).await;
-    assert_eq!(gone, Ok(Outcome::Refused(Refusal::Gone(short))));
+    assert_eq!(gone, Ok(Outcome::Refused(Refusal::Gone(RefusedIds(vec![(0, short)])))));
     let kept = submit(&owned(&node), confirm(long)).await;
     assert!(matches!(kept, Ok(Outcome::Confirmed { .. })), "{kept:?}");
     site.stop().await;

@@ -1,6 +1,6 @@
 //! Why a command is refused, in the words of the protocol.
 
-use roomkeeper_protocol::{Error, ErrorCode};
+use roomkeeper_protocol::{Error, ErrorCode, RefusedItem};
 use roomkeeper_room::{Refusal, RowsError};
 use roomkeeper_types::{LifeId, NodeId, Offset, RoomName};
 
@@ -9,6 +9,14 @@ use crate::hub::Full;
 
 /// A definite no of the room's state machine.
 pub(crate) fn refused(refusal: &Refusal) -> Error {
+    let items = refusal.items().map_or(Vec::new(), |(ids, reason)| {
+        let item = |&(index, id)| RefusedItem { id, index, reason: reason.to_owned() };
+        ids.0.iter().map(item).collect()
+    });
+    Error { items, ..refused_as_a_whole(refusal) }
+}
+
+fn refused_as_a_whole(refusal: &Refusal) -> Error {
     let text = refusal.to_string();
     match refusal {
         Refusal::NotFound | Refusal::UnknownId(_) => Error::new(ErrorCode::NotFound, text),
@@ -97,6 +105,7 @@ pub(crate) fn fenced() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use roomkeeper_room::RefusedIds;
     use roomkeeper_types::{MessageId, ShardId};
 
     use super::*;
@@ -105,20 +114,21 @@ mod tests {
     fn refusal_of_any_kind_has_its_code() {
         let life = LifeId { shard: ShardId(1), index: 2, ordinal: 3 };
         let id = MessageId([7; 16]);
+        let ids = RefusedIds(vec![(2, id), (5, MessageId([8; 16]))]);
         let expected = Refusal::Expected { expected: Offset(3), next: Offset(9) };
         let table = [
             (Refusal::NotFound, ErrorCode::NotFound),
             (Refusal::AlreadyExists, ErrorCode::AlreadyExists),
             (Refusal::Recreated { now: life }, ErrorCode::Recreated),
             (expected.clone(), ErrorCode::Conflict),
-            (Refusal::IdReused(id), ErrorCode::Conflict),
-            (Refusal::PartlyKnown(id), ErrorCode::Conflict),
+            (Refusal::IdReused(ids.clone()), ErrorCode::Conflict),
+            (Refusal::PartlyKnown(ids.clone()), ErrorCode::Conflict),
             (Refusal::UnknownId(id), ErrorCode::NotFound),
             (Refusal::NotOneHold(id), ErrorCode::Conflict),
             (Refusal::NotSender, ErrorCode::Forbidden),
             (Refusal::TooLate, ErrorCode::TooLate),
-            (Refusal::Gone(id), ErrorCode::Gone),
-            (Refusal::Held(id), ErrorCode::Conflict),
+            (Refusal::Gone(ids.clone()), ErrorCode::Gone),
+            (Refusal::Held(ids.clone()), ErrorCode::Conflict),
             (Refusal::BeyondHead { next: Offset(9) }, ErrorCode::BadRequest),
             (Refusal::Malformed("why"), ErrorCode::BadRequest),
             (Refusal::WrongShard(ShardId(4)), ErrorCode::Internal),
@@ -128,7 +138,12 @@ mod tests {
             assert_eq!(error.code, code, "{refusal:?}");
             assert_eq!(error.retry, code.is_retryable(), "{refusal:?}");
         }
-        assert_eq!(refused(&expected).next, Some(9));
+        assert_eq!((refused(&expected).next, refused(&expected).items), (Some(9), vec![]));
+        let reused = refused(&Refusal::IdReused(ids));
+        let places: Vec<_> = reused.items.iter().map(|item| (item.index, item.id)).collect();
+        assert_eq!(places, [(2, id), (5, MessageId([8; 16]))]);
+        assert!(reused.items[0].reason.contains("another message's"), "{reused:?}");
+        assert!(reused.message.contains("and 1 more"), "{reused}");
     }
 
     #[test]

@@ -110,11 +110,14 @@ impl ErrorCode {
     }
 }
 
-/// One item of a publish that a room's rules refused.
+/// One message of a publish that is a reason why all of it was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedItem {
     /// The message's id.
     pub id: MessageId,
+    /// Its place in the publish, from 0.
+    #[serde(default)]
+    pub index: u32,
     /// Why, in words.
     pub reason: String,
 }
@@ -138,7 +141,7 @@ pub struct Error {
     /// With `rate_limited` by a rate: it may be asked for again after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u32>,
-    /// With `invalid`: what was refused and why.
+    /// Of a publish that was refused for some of its messages: which, and why each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<RefusedItem>,
 }

@@ -8,7 +8,7 @@ use roomkeeper_types::{Offset, RoomName, Token};
 
 use crate::{
     Command, Commit, Create, Credit, Data, Error, ErrorCode, From, Heartbeat, Hello, History, HoldRef, Join,
-    Limits, NewMessage, Publish, Rooms, Signal,
+    Limits, NewMessage, Publish, RefusedItem, Rooms, Signal,
 };
 
 /// Largest number that a client may send or be sent: JSON numbers are exact below 2^53.
@@ -137,10 +137,20 @@ pub(crate) fn check_publish(publish: &Publish, limits: &Limits) -> Result<(), Er
         return Err(Error::bad_request("expect: expected nothing with hold_ms, as a hold has no offset yet"));
     }
     range("timeout_ms", publish.timeout_ms, 1, TIMEOUT_MS_MAX)?;
+    let mut refused: Option<Error> = None;
     for (index, message) in publish.messages.iter().enumerate() {
-        check_message(message, limits).map_err(|error| in_message(index, error))?;
+        if let Err(error) = check_message(message, limits) {
+            let item = refused_item(index, message, &error);
+            // The first says what is wrong; all are listed.
+            refused.get_or_insert_with(|| in_message(index, error)).items.push(item);
+        }
     }
-    check_distinct(&publish.messages)
+    refused.map_or_else(|| check_distinct(&publish.messages), Err)
+}
+
+fn refused_item(index: usize, message: &NewMessage, error: &Error) -> RefusedItem {
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    RefusedItem { id: message.id, index, reason: error.message.clone() }
 }
 
 fn check_message(message: &NewMessage, limits: &Limits) -> Result<(), Error> {
@@ -162,7 +172,8 @@ fn check_distinct(messages: &[NewMessage]) -> Result<(), Error> {
         None => Ok(()),
         Some(index) => {
             let error = Error::bad_request("id: expected distinct ids, this one is another message's too");
-            Err(in_message(index, error))
+            let item = refused_item(index, &messages[index], &error);
+            Err(Error { items: vec![item], ..in_message(index, error) })
         }
     }
 }

@@ -174,3 +174,26 @@ fn rest_body_that_is_bad_is_refused_as_the_command_is() {
         assert_eq!(decode_signal_json(&Bytes::from(text), &limits()).unwrap_err().code, code, "{text}");
     }
 }
+
+/// Each message that is a reason for the refusal is named by its place and id; the text tells of the first.
+#[test]
+fn publish_refused_for_some_of_its_messages_names_each() {
+    let text = |messages: &[String]| publish(&format!(r#""messages": [{}]"#, messages.join(", ")));
+    let large = |n| message(n, r#", "data": "123456789012345""#);
+    let good = |n| message(n, r#", "data": 1"#);
+    let named = |text: &str| {
+        let (_, error) = decode(text).unwrap_err();
+        let item = |item: &roomkeeper_protocol::RefusedItem| (item.index, item.id, item.reason.clone());
+        (error.message.clone(), error.items.iter().map(item).collect::<Vec<_>>())
+    };
+    let why = "data: expected at most 16 bytes, got 17".to_owned();
+    assert_eq!(
+        named(&text(&[large(1), good(2), large(3)])),
+        (format!("messages[0].{why}"), vec![(0, id(1), why.clone()), (2, id(3), why)])
+    );
+    let twice = "id: expected distinct ids, this one is another message's too".to_owned();
+    assert_eq!(
+        named(&text(&[good(1), good(2), good(1)])),
+        (format!("messages[2].{twice}"), vec![(2, id(1), twice)])
+    );
+}

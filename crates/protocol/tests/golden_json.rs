@@ -133,7 +133,7 @@ fn error_reply_has_the_contracts_shape() {
 
     let full = concat!(
         r#"{"id":0,"error":{"code":"invalid","message":"the room refused\n1 of 2","retry":false,"first":3,"next":9,"#,
-        r#""retry_after_ms":250,"items":[{"id":"00000000-0000-4000-8000-000000000001","reason":"too \"rude\""}]}}"#,
+        r#""retry_after_ms":250,"items":[{"id":"00000000-0000-4000-8000-000000000001","index":4,"reason":"too \"rude\""}]}}"#,
     );
     assert_eq!(text(&Codec::Json.encode_reply(0, &Err(full_error()))), full);
 }

@@ -9,6 +9,7 @@ pub use crate::outcome::{Effect, Outcome, Refusal};
 
 use crate::hash::Digest;
 use crate::open::OpenRoom;
+use crate::outcome::RefusedIds;
 use crate::overlay::{Overlay, Place, Run, Slot, Stamp};
 use crate::row::{IdRow, IdState};
 use crate::{
@@ -152,22 +153,23 @@ impl<'r, R: Rows> Applier<'r, R> {
         self.scratch.check_messages(&publish.messages)?;
         let slot = self.enter(&publish.room, publish.placed)?;
         self.scratch.digest(&publish.from, &publish.messages);
-        let next = match self.overlay.open(slot) {
+        // What a room that is there was created with stays.
+        let (next, options) = match self.overlay.open(slot) {
             Some((room, run)) => {
                 check_life(publish.life, room.life)?;
                 let known = known(room, run, &publish.messages, &self.scratch.digests, stamp.time)?;
                 if let Some(known) = known {
-                    let (epoch, offsets) =
-                        stored(&known).map_err(|held| Refusal::Held(publish.messages[held].id))?;
+                    let (epoch, offsets) = stored(&known).map_err(|_| {
+                        let is_held = |place: usize| !matches!(known[place].state, IdState::Stored { .. });
+                        Refusal::Held(refused(&publish.messages, is_held))
+                    })?;
                     if !forgets(epoch, stamp) {
                         return Ok(stored_before(room.life, epoch, offsets));
                     }
                 }
-                room.row.next
+                (room.row.next, room.row.options)
             }
-            // A life that was named is over; it is not the one that a create would begin.
-            None if publish.life.is_some() || !publish.create => return Err(Refusal::NotFound.into()),
-            None => Offset::FIRST,
+            None => (Offset::FIRST, created_with(publish.life, publish.create)?),
         };
         if let Some(expected) = publish.expect.filter(|expected| *expected != next) {
             return Err(Refusal::Expected { expected, next }.into());
@@ -176,7 +178,7 @@ impl<'r, R: Rows> Applier<'r, R> {
             publish.messages.pop();
         }
         let Publish { room: name, from, messages, .. } = publish;
-        let (room, run) = self.overlay.open_or_create(slot, &name, RoomOptions::default(), stamp);
+        let (room, run) = self.overlay.open_or_create(slot, &name, options, stamp);
         let items = room.append(run, &from, messages, &self.scratch.digests, stamp);
         let trimmed = room.retain(run, items.len(), stamp.time)?;
         let (life, epoch) = (room.life, stamp.epoch);
@@ -233,6 +235,15 @@ impl<'r, R: Rows> Applier<'r, R> {
     }
 }
 
+/// The options of a room that is not there, if the command may create it. A life that was named is over; it is not
+/// the one that a create would begin.
+pub(crate) fn created_with(
+    life: Option<LifeId>,
+    create: Option<RoomOptions>,
+) -> Result<RoomOptions, Refusal> {
+    create.filter(|_| life.is_none()).ok_or(Refusal::NotFound)
+}
+
 /// What is known of messages that are to be published or held: `None` if nothing is, else one row per message,
 /// none of them dropped.
 pub(crate) fn known<R: Rows>(
@@ -243,24 +254,35 @@ pub(crate) fn known<R: Rows>(
     now: Timestamp,
 ) -> Result<Option<Vec<IdRow>>, Stop> {
     let mut known = Vec::new();
-    let mut unknown = None;
-    for (new, digest) in messages.iter().zip(digests) {
-        match room.known(run, new.id, now)? {
-            Some(row) if row.digest != *digest => return Err(Refusal::IdReused(new.id).into()),
-            Some(row) => known.push(row),
-            None => unknown = unknown.or(Some(new.id)),
+    let mut reused = false;
+    for (place, (new, digest)) in messages.iter().zip(digests).enumerate() {
+        if let Some(row) = room.known(run, new.id, now)? {
+            // Filled up only where something is known, which is seldom.
+            known.resize(place, None);
+            reused |= row.digest != *digest;
+            known.push(Some(row));
         }
     }
     if known.is_empty() {
         return Ok(None);
     }
-    if let Some(id) = unknown {
-        return Err(Refusal::PartlyKnown(id).into());
+    known.resize(messages.len(), None);
+    if reused {
+        let is_reused = |place: usize| known[place].is_some_and(|row| row.digest != digests[place]);
+        return Err(Refusal::IdReused(refused(messages, is_reused)).into());
     }
-    match known.iter().position(|row| row.state == IdState::Dropped) {
-        Some(dropped) => Err(Refusal::Gone(messages[dropped].id).into()),
-        None => Ok(Some(known)),
+    let Some(rows) = known.iter().copied().collect::<Option<Vec<IdRow>>>() else {
+        return Err(Refusal::PartlyKnown(refused(messages, |place| known[place].is_none())).into());
+    };
+    let is_dropped = |place: usize| rows[place].state == IdState::Dropped;
+    if (0..rows.len()).any(is_dropped) {
+        return Err(Refusal::Gone(refused(messages, is_dropped)).into());
     }
+    Ok(Some(rows))
+}
+
+fn refused(messages: &[NewMessage], is_refused: impl Fn(usize) -> bool) -> RefusedIds {
+    RefusedIds::of(messages.iter().map(|new| new.id), is_refused)
 }
 
 /// The newest epoch and the offsets of messages that stand in the log, or the index of the first that does not.

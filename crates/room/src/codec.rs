@@ -13,16 +13,18 @@
 //!            9 │ room │ life? │ consumer │ offset u64                                        commit
 //!           10 │ room │ shard u32                                                            forward
 //!           11 │ dues                                                                        sweep
+//!           12 │ room │ life? │ from │ expect? │ options │ placed flag │ messages            publish, creating
+//!           13 │ room │ life? │ from │ hold_ms u64 │ options │ placed flag │ messages        hold, creating
 //!
 //! messages, ids, dues   count u32, and as many
 //! due                   time u64 │ life │ 1 │ hold id      or 2 │ message id (16)      or 3
 //! expect                offset u64                         life   16 bytes
 //! ```
 //!
-//! Numbers are big-endian, the other pieces are drawn in `wire.rs`. A command that 1 or 3 can say is written so,
-//! and 4 is only what 1 cannot say: with options that are not the default ones, or placed. A new command takes
-//! the next number; an old node that meets it must stop, so it is written only after the whole cluster was told
-//! that it may be.
+//! Numbers are big-endian, the other pieces are drawn in `wire.rs`. A command that an older number can say is written
+//! by it: 4 is only what 1 cannot say, with options that are not the default ones, or placed, and 12 and 13 are only
+//! what 3, 5 and 6 cannot say, whose create flag means the default options. A new command takes the next number; an
+//! old node that meets it must stop, so it is written only after the whole cluster was told that it may be.
 
 use bytes::{BufMut, Bytes};
 use roomkeeper_types::{LifeId, MessageId, ShardId};
@@ -45,6 +47,8 @@ const ROLLBACK: u8 = 8;
 const COMMIT: u8 = 9;
 const FORWARD: u8 = 10;
 const SWEEP: u8 = 11;
+const PUBLISH_WITH: u8 = 12;
+const HOLD_WITH: u8 = 13;
 
 const DUE_HOLD: u8 = 1;
 const DUE_ID: u8 = 2;
@@ -113,12 +117,13 @@ impl Command {
                 life(publish.life)
                     + from
                     + option_len(publish.expect, 8)
-                    + 1
+                    + unusual(publish.create).map_or(1, |options| options_len(&options) + 1)
                     + messages_len(&publish.messages)
             }
             Self::Hold(hold) => {
                 let from = 1 + hold.from.as_str().len();
-                life(hold.life) + from + 8 + 2 + messages_len(&hold.messages)
+                let create = unusual(hold.create).map_or(1, |options| options_len(&options));
+                life(hold.life) + from + 8 + create + 1 + messages_len(&hold.messages)
             }
             Self::Confirm(hold) | Self::Rollback(hold) => {
                 life(hold.life) + 1 + hold.from.as_str().len() + 4 + 16 * hold.ids.len()
@@ -148,14 +153,23 @@ impl Command {
                 out.put_option(publish.life, WriteExt::put_life);
                 out.put_name(publish.from.as_str());
                 out.put_option(publish.expect, |out, expect| out.put_u64(expect.get()));
-                out.put_flag(publish.create);
+                match unusual(publish.create) {
+                    Some(options) => {
+                        out.put_options(&options);
+                        out.put_flag(publish.placed);
+                    }
+                    None => out.put_flag(publish.create.is_some()),
+                }
                 out.put_messages(&publish.messages);
             }
             Self::Hold(hold) => {
                 out.put_option(hold.life, WriteExt::put_life);
                 out.put_name(hold.from.as_str());
                 out.put_u64(hold.hold_ms);
-                out.put_flag(hold.create);
+                match unusual(hold.create) {
+                    Some(options) => out.put_options(&options),
+                    None => out.put_flag(hold.create.is_some()),
+                }
                 out.put_flag(hold.placed);
                 out.put_messages(&hold.messages);
             }
@@ -183,8 +197,10 @@ impl Command {
             Self::Create(create) if is_plain(create) => CREATE,
             Self::Create(_) => CREATE_WITH,
             Self::Delete(_) => DELETE,
+            Self::Publish(publish) if unusual(publish.create).is_some() => PUBLISH_WITH,
             Self::Publish(publish) if publish.placed => PUBLISH_PLACED,
             Self::Publish(_) => PUBLISH,
+            Self::Hold(hold) if unusual(hold.create).is_some() => HOLD_WITH,
             Self::Hold(_) => HOLD,
             Self::Confirm(_) => CONFIRM,
             Self::Rollback(_) => ROLLBACK,
@@ -198,6 +214,23 @@ impl Command {
 /// Whether the first layout of a create says all of it.
 fn is_plain(create: &Create) -> bool {
     !create.placed && create.options == RoomOptions::default()
+}
+
+/// The options of a create that are not the default ones, which a flag says.
+fn unusual(create: Option<RoomOptions>) -> Option<RoomOptions> {
+    create.filter(|options| *options != RoomOptions::default())
+}
+
+fn read_unusual(entry: &mut Reader<'_>) -> Result<Option<RoomOptions>, Reason> {
+    match entry.options()? {
+        usual if usual == RoomOptions::default() => Err("the default options are written otherwise"),
+        options => Ok(Some(options)),
+    }
+}
+
+/// A flag that says whether a room is created, with the default options.
+fn read_usual(entry: &mut Reader<'_>) -> Result<Option<RoomOptions>, Reason> {
+    Ok(entry.flag()?.then(RoomOptions::default))
 }
 
 fn read_batch(bytes: &Bytes) -> Result<Batch, Reason> {
@@ -224,17 +257,10 @@ fn read_command(entry: &mut Reader<'_>, bytes: &Bytes) -> Result<Command, Reason
             }
         }
         DELETE => Ok(Command::Delete(Delete { room: entry.room()?, life: entry.option(Reader::life)? })),
-        PUBLISH => Ok(Command::Publish(read_publish(entry, bytes, false)?)),
-        PUBLISH_PLACED => Ok(Command::Publish(read_publish(entry, bytes, true)?)),
-        HOLD => Ok(Command::Hold(Hold {
-            room: entry.room()?,
-            life: entry.option(Reader::life)?,
-            from: entry.user()?,
-            hold_ms: entry.u64()?,
-            create: entry.flag()?,
-            placed: entry.flag()?,
-            messages: entry.messages(bytes)?,
-        })),
+        number @ (PUBLISH | PUBLISH_PLACED | PUBLISH_WITH) => {
+            Ok(Command::Publish(read_publish(entry, bytes, number)?))
+        }
+        number @ (HOLD | HOLD_WITH) => Ok(Command::Hold(read_hold(entry, bytes, number)?)),
         CONFIRM => Ok(Command::Confirm(read_hold_ref(entry)?)),
         ROLLBACK => Ok(Command::Rollback(read_hold_ref(entry)?)),
         COMMIT => Ok(Command::Commit(Commit {
@@ -249,16 +275,22 @@ fn read_command(entry: &mut Reader<'_>, bytes: &Bytes) -> Result<Command, Reason
     }
 }
 
-fn read_publish(entry: &mut Reader<'_>, bytes: &Bytes, placed: bool) -> Result<Publish, Reason> {
-    Ok(Publish {
-        room: entry.room()?,
-        life: entry.option(Reader::life)?,
-        from: entry.user()?,
-        expect: entry.option(Reader::offset)?,
-        create: entry.flag()?,
-        messages: entry.messages(bytes)?,
-        placed,
-    })
+fn read_publish(entry: &mut Reader<'_>, bytes: &Bytes, number: u8) -> Result<Publish, Reason> {
+    let (room, life, from) = (entry.room()?, entry.option(Reader::life)?, entry.user()?);
+    let expect = entry.option(Reader::offset)?;
+    let (create, placed) = match number {
+        PUBLISH_WITH => (read_unusual(entry)?, entry.flag()?),
+        _ => (read_usual(entry)?, number == PUBLISH_PLACED),
+    };
+    Ok(Publish { room, life, from, messages: entry.messages(bytes)?, expect, create, placed })
+}
+
+fn read_hold(entry: &mut Reader<'_>, bytes: &Bytes, number: u8) -> Result<Hold, Reason> {
+    let (room, life, from) = (entry.room()?, entry.option(Reader::life)?, entry.user()?);
+    let hold_ms = entry.u64()?;
+    let create = if number == HOLD_WITH { read_unusual(entry)? } else { read_usual(entry)? };
+    let placed = entry.flag()?;
+    Ok(Hold { room, life, from, messages: entry.messages(bytes)?, hold_ms, create, placed })
 }
 
 fn read_hold_ref(entry: &mut Reader<'_>) -> Result<HoldRef, Reason> {

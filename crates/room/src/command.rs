@@ -113,9 +113,9 @@ pub struct Publish {
     pub messages: Vec<NewMessage>,
     /// Only if this is the room's next offset.
     pub expect: Option<Offset>,
-    /// Whether a room that does not exist is created; decided at the owner's gateway, since apply may not
-    /// read local configuration.
-    pub create: bool,
+    /// What a room that does not exist is created with; `None`: it is not. Decided at the owner's gateway, since
+    /// apply may not read local configuration.
+    pub create: Option<RoomOptions>,
     /// As [`Create::placed`].
     pub placed: bool,
 }
@@ -134,7 +134,7 @@ pub struct Hold {
     /// How long they are held, from the stamp of their entry; above 0.
     pub hold_ms: u64,
     /// As [`Publish::create`].
-    pub create: bool,
+    pub create: Option<RoomOptions>,
     /// As [`Create::placed`].
     pub placed: bool,
 }

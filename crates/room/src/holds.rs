@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use roomkeeper_types::{MessageId, Timestamp};
 
-use crate::apply::{Applier, Scratch, Stop, check_life, known, stored, stored_before};
+use crate::apply::{Applier, Scratch, Stop, check_life, created_with, known, stored, stored_before};
 use crate::open::OpenRoom;
+use crate::outcome::RefusedIds;
 use crate::overlay::{Run, Stamp};
 use crate::retention::after;
 use crate::row::{HoldRow, IdRow, IdState};
-use crate::{Effect, Hold, HoldId, HoldRef, Outcome, Refusal, RoomOptions, Rows};
+use crate::{Effect, Hold, HoldId, HoldRef, Outcome, Refusal, Rows};
 
 impl<R: Rows> Applier<'_, R> {
     /// Holds messages. Held again they are answered as held; confirmed meanwhile, as published.
@@ -28,23 +29,22 @@ impl<R: Rows> Applier<'_, R> {
         }
         let slot = self.enter(&hold.room, hold.placed)?;
         self.scratch.digest(&hold.from, &hold.messages);
-        match self.overlay.open(slot) {
+        let options = match self.overlay.open(slot) {
             Some((room, run)) => {
                 check_life(hold.life, room.life)?;
                 let known = known(room, run, &hold.messages, &self.scratch.digests, stamp.time)?;
                 if let Some(known) = known {
                     return held_before(room, run, &hold, &known);
                 }
+                room.row.options
             }
-            // A life that was named is over; it is not the one that a create would begin.
-            None if hold.life.is_some() || !hold.create => return Err(Refusal::NotFound.into()),
-            None => {}
-        }
+            None => created_with(hold.life, hold.create)?,
+        };
         let Hold { room: name, from, messages, hold_ms, .. } = hold;
         let (epoch, time, expires) = (stamp.epoch, stamp.time, after(stamp.time, hold_ms));
         let row = HoldRow { from, epoch, time, expires, messages };
         let items = row.items().into();
-        let (room, run) = self.overlay.open_or_create(slot, &name, RoomOptions::default(), stamp);
+        let (room, run) = self.overlay.open_or_create(slot, &name, options, stamp);
         let life = room.life;
         let id = HoldId { index: stamp.life.index, ordinal: stamp.life.ordinal };
         room.put_hold(run, id, row, &self.scratch.digests);
@@ -65,8 +65,9 @@ impl<R: Rows> Applier<'_, R> {
         let (room, run) = self.overlay.open(slot).ok_or(Refusal::NotFound)?;
         check_life(asked.life, room.life)?;
         let mut known = all_known(room, run, &asked.ids, stamp.time)?;
-        if let Some(dropped) = known.iter().position(|row| row.state == IdState::Dropped) {
-            return Err(Refusal::Gone(asked.ids[dropped]).into());
+        let is_dropped = |place: usize| known[place].state == IdState::Dropped;
+        if (0..known.len()).any(is_dropped) {
+            return Err(Refusal::Gone(RefusedIds::of(asked.ids.iter().copied(), is_dropped)).into());
         }
         if known.iter().any(|row| matches!(row.state, IdState::Held(_))) {
             let (id, hold) = one_hold(room, run, asked, &known, &self.scratch)?;

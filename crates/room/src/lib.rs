@@ -35,6 +35,7 @@ pub use command::{
 pub use due::{Due, DueKind, HoldId};
 pub use hash::RoomHash;
 pub use mem::MemRows;
+pub use outcome::RefusedIds;
 pub use retention::DEDUPE_MIN_MS;
 pub use row::Item;
 pub use rows::{Rows, RowsError, Write};

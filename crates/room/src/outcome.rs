@@ -1,5 +1,6 @@
 //! What applying a command comes to: an outcome for its sender, effects for everybody else.
 
+use std::fmt;
 use std::sync::Arc;
 
 use roomkeeper_types::{Epoch, LifeId, MessageId, Offset, RoomName, ShardId, Timestamp};
@@ -98,12 +99,12 @@ pub enum Refusal {
         /// The room's next offset.
         next: Offset,
     },
-    /// A message id is known with another sender or other data.
+    /// Message ids are known with another sender or other data (conflict).
     #[error("message id {0} is already used by another message of this room")]
-    IdReused(MessageId),
-    /// Some ids of the batch are known, and this one is not.
+    IdReused(RefusedIds),
+    /// Some ids of the batch are known, and these are not (conflict).
     #[error("only a part of this batch is known: {0} is not; send the batch as it was sent first")]
-    PartlyKnown(MessageId),
+    PartlyKnown(RefusedIds),
     /// The room's name belongs to another shard.
     #[error("the room belongs to {0}")]
     WrongShard(ShardId),
@@ -119,12 +120,12 @@ pub enum Refusal {
     /// A rollback of messages that stand in the log (too late).
     #[error("the messages stand in the log already")]
     TooLate,
-    /// The message was held and dropped: rolled back, or its hold ran out (gone).
+    /// Messages were held and dropped: rolled back, or their hold ran out (gone).
     #[error("message id {0} was held, and rolled back or not confirmed in time; use a new id")]
-    Gone(MessageId),
-    /// A plain publish of an id that is held (conflict).
+    Gone(RefusedIds),
+    /// A plain publish of ids that are held (conflict).
     #[error("message id {0} is held: confirm it or roll it back")]
-    Held(MessageId),
+    Held(RefusedIds),
     /// A commit of an offset that the room has not reached (bad request).
     #[error("the offset is beyond the last one: the next one is {next}")]
     BeyondHead {
@@ -135,6 +136,42 @@ pub enum Refusal {
     /// nowhere): a client's gateway should have refused it.
     #[error("{0}")]
     Malformed(&'static str),
+}
+
+impl Refusal {
+    /// Which of the command's messages were the reason, where it was some of them, and what is wrong with each.
+    #[must_use]
+    pub fn items(&self) -> Option<(&RefusedIds, &'static str)> {
+        match self {
+            Self::IdReused(ids) => Some((ids, "the id is another message's")),
+            Self::PartlyKnown(ids) => Some((ids, "it is not known, and others of the batch are")),
+            Self::Gone(ids) => Some((ids, "it was held and dropped")),
+            Self::Held(ids) => Some((ids, "it is held")),
+            _ => None,
+        }
+    }
+}
+
+/// Messages of a command that are refused: for each its place there, from 0, and its id. At least one, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedIds(pub Vec<(u32, MessageId)>);
+
+impl RefusedIds {
+    /// Those of `ids` whose place is asked for.
+    pub(crate) fn of(ids: impl Iterator<Item = MessageId>, is_refused: impl Fn(usize) -> bool) -> Self {
+        let places = (0..).zip(ids).enumerate().filter(|(place, _)| is_refused(*place));
+        Self(places.map(|(_, refused)| refused).collect())
+    }
+}
+
+impl fmt::Display for RefusedIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [] => Ok(()),
+            [(_, id)] => write!(f, "{id}"),
+            [(_, id), more @ ..] => write!(f, "{id} (and {} more)", more.len()),
+        }
+    }
 }
 
 /// What others want to know of an applied command.

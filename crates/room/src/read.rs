@@ -51,6 +51,14 @@ pub fn room<R: Rows>(rows: &R, name: &RoomName) -> Result<Option<RoomInfo>, Rows
     })
 }
 
+/// The room of this life, if that is not over.
+///
+/// # Errors
+/// The rows could not be read.
+pub fn life<R: Rows>(rows: &R, life: LifeId) -> Result<Option<RoomInfo>, RowsError> {
+    Ok(room_row(rows, life)?.map(|row| info(life, row)))
+}
+
 /// Items of a life from `from` on, up to `last` (inclusive), at most `limit` of them and about `max_bytes`
 /// of payload (at least one item). In offset order without gaps; a gap in the rows is an error.
 ///

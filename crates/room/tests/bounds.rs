@@ -47,7 +47,15 @@ impl Shard {
     fn publish(&mut self, time: u64, count: usize, bytes: usize) -> Vec<Effect> {
         let messages = self.messages(count, bytes);
         let (room, from) = (name(), "ann".parse().unwrap());
-        let publish = Publish { room, from, messages, life: None, expect: None, create: true, placed: false };
+        let publish = Publish {
+            room,
+            from,
+            messages,
+            life: None,
+            expect: None,
+            create: Some(RoomOptions::default()),
+            placed: false,
+        };
         self.apply(time, Command::Publish(publish))
     }
 
@@ -135,7 +143,15 @@ fn many_holds_that_ran_out_are_dropped_by_several_sweeps() {
     for _ in 0..5 {
         let messages = shard.messages(400, 1);
         let (room, from) = (name(), "ann".parse().unwrap());
-        let hold = Hold { room, from, messages, life: None, hold_ms: 5, create: true, placed: false };
+        let hold = Hold {
+            room,
+            from,
+            messages,
+            life: None,
+            hold_ms: 5,
+            create: Some(RoomOptions::default()),
+            placed: false,
+        };
         shard.apply(1, Command::Hold(hold));
     }
     let dropped = (6..).map(|time| shard.apply(time, Command::Sweep(shard.due(time))).len());

@@ -80,12 +80,13 @@ fn any_command() -> impl Strategy<Value = Command> {
     let delete = (any_room(), life()).prop_map(|(room, life)| Command::Delete(Delete { room, life }));
     let expect = option::of(any::<u64>().prop_map(Offset));
     let messages = || vec(any_message(), 0..5);
-    let publish = (any_room(), life(), any_user(), messages(), expect, flags()).prop_map(
+    let creates = || (option::of(any_options()), any::<bool>());
+    let publish = (any_room(), life(), any_user(), messages(), expect, creates()).prop_map(
         |(room, life, from, messages, expect, (create, placed))| {
             Command::Publish(Publish { room, life, from, messages, expect, create, placed })
         },
     );
-    let hold = (any_room(), life(), any_user(), messages(), any::<u64>(), flags()).prop_map(
+    let hold = (any_room(), life(), any_user(), messages(), any::<u64>(), creates()).prop_map(
         |(room, life, from, messages, hold_ms, (create, placed))| {
             Command::Hold(Hold { room, life, from, messages, hold_ms, create, placed })
         },
@@ -422,7 +423,7 @@ fn one_of_each() -> (Batch, Item) {
             from,
             messages,
             expect: Some(Offset(2)),
-            create: false,
+            create: None,
             placed: false,
         }),
     ];
@@ -465,7 +466,7 @@ fn one_of_each_since() -> Batch {
             from,
             messages,
             hold_ms: 60_000,
-            create: true,
+            create: Some(RoomOptions::default()),
             placed: false,
         }),
         Command::Confirm(asked.clone()),
@@ -617,8 +618,9 @@ fn digest_of_a_message_is_frozen() {
     let (_, item) = one_of_each();
     let room: RoomName = "a".parse().unwrap();
     let messages = vec![NewMessage { id: item.id, sent: item.sent, payload: item.payload }];
+    let create = Some(RoomOptions::default());
     let publish =
-        Publish { room, life: None, from: item.from, messages, expect: None, create: true, placed: false };
+        Publish { room, life: None, from: item.from, messages, expect: None, create, placed: false };
     let batch = Batch { time: Timestamp(1000), commands: vec![Command::Publish(publish)] };
     let rows = MemRows::default();
     let mut applier = Applier::new(&rows, ShardId(0), ShardCount::new(1).unwrap());

@@ -152,7 +152,7 @@ proptest! {
 fn logs_come_to_everything() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut seen = std::collections::BTreeMap::<String, u32>::new();
-    for _ in 0..300 {
+    for _ in 0..600 {
         let log = any_log().new_tree(&mut runner).unwrap().current();
         let applied = apply(&[&log]);
         let outcomes = applied.outcomes.iter().flatten().map(|outcome| match outcome {

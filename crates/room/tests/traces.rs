@@ -49,6 +49,8 @@ traces! {
     delete_former_life
     delete_in_same_run
     publish_room_absent
+    publish_creates_with_options
+    hold_creates_with_options
     publish_room_absent_with_expect
     publish_room_absent_with_life
     publish_room_present

@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 use roomkeeper_cluster::{
     Advertise, Identity, Node, NodeConfig, Observer, Ownership, Route, Start, StartError, SubmitError, Tuning,
 };
-use roomkeeper_room::{Command, Effect, NewMessage, Outcome, Payload, PayloadKind, Publish, read};
+use roomkeeper_room::{
+    Command, Effect, NewMessage, Outcome, Payload, PayloadKind, Publish, RoomOptions, read,
+};
 use roomkeeper_types::{MessageId, Offset, RoomName, ShardCount, ShardId};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -198,7 +200,7 @@ pub(crate) fn publish(room: &RoomName, message: NewMessage) -> Command {
         from: "ann".parse().unwrap(),
         messages: vec![message],
         expect: None,
-        create: true,
+        create: Some(RoomOptions::default()),
         placed: false,
     })
 }

@@ -115,7 +115,10 @@ impl LocalRoom {
             NewEntry { id: message.id, sent: message.sent, payload: Payload { kind, bytes } }
         });
         let (room, from, messages) = (self.name.clone(), identity.user().clone(), messages.collect());
-        let (create, placed) = (life.is_none() && self.may_be_created_by(identity), self.is_placed());
+        // Also where the room is known to be there: it may be deleted before this is applied.
+        let creates = life.is_none() && self.may_be_created_by(identity);
+        let create = creates.then(|| self.edge.config.room_defaults.into());
+        let placed = self.is_placed();
         match publish.hold_ms {
             Some(hold_ms) => Command::Hold(HoldEntry { room, life, from, messages, hold_ms, create, placed }),
             None => {

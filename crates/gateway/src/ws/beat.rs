@@ -74,6 +74,19 @@ impl Beat {
         (self.low, self.end)
     }
 
+    /// What stands below `first` is trimmed, and cannot be compared or sent any more.
+    pub(super) fn go_on_at(&mut self, first: Offset) {
+        match &mut self.step {
+            Step::Read(at, _) => *at = first.max(*at),
+            Step::Fetch(missing) => {
+                missing.retain(|(_, to)| *to >= first);
+                if let Some((from, _)) = missing.front_mut() {
+                    *from = first.max(*from);
+                }
+            }
+        }
+    }
+
     /// What is missing of `entries`, which are all of the span that may be of the last minute, in order.
     pub(super) fn compare(&mut self, entries: &[Entry], now: Timestamp) {
         let cutoff = now.millis().saturating_sub(WINDOW_MS);
@@ -153,6 +166,24 @@ mod tests {
         assert_eq!(missing(first(seen([2, 4], None), false), &all), [(3, 3), (5, 10)]);
         assert_eq!(missing(first(seen([2, 4], None), true), &all), [(1, 1), (3, 3), (5, 10)]);
         assert_eq!(missing(first(seen(1..=10, None), true), &all), []);
+    }
+
+    #[test]
+    fn beat_goes_on_behind_what_was_trimmed() {
+        let beat = |step| Beat { step, ..second(1, 11, seen([], None)) };
+        let fetch = |first| {
+            let mut beat = beat(Step::Fetch([(3, 4), (6, 9)].map(|(a, b)| (Offset(a), Offset(b))).into()));
+            beat.go_on_at(Offset(first));
+            let Step::Fetch(left) = beat.step else { panic!("it fetches") };
+            left.into_iter().map(|(a, b)| (a.get(), b.get())).collect::<Vec<_>>()
+        };
+        assert_eq!(fetch(4), [(4, 4), (6, 9)]);
+        assert_eq!(fetch(5), [(6, 9)]);
+        assert_eq!(fetch(9), [(9, 9)]);
+        assert_eq!(fetch(10), []);
+        let mut beat = beat(Step::Read(Offset(2), Vec::new()));
+        beat.go_on_at(Offset(7));
+        assert!(matches!(beat.step, Step::Read(Offset(7), _)));
     }
 
     #[test]

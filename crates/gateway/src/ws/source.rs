@@ -41,6 +41,8 @@ pub(crate) enum Page {
     Here(Arc<FeedFrame>),
     /// It is on its way: the subscription is woken when it is there.
     NotYet,
+    /// Nothing: retention has overtaken the reader, and what is kept begins with this offset.
+    Trimmed(Offset),
     /// Nothing: the life is over, its rows are gone.
     Gone,
     /// Nothing for now: the ownership was lost meanwhile, perhaps for long. To be asked again soon.
@@ -79,12 +81,22 @@ impl Source {
             Self::Remote(followed, reading) => followed.page(ask, waiter, reading),
             Self::Local(owned) => {
                 let view = owned.view();
-                let read = move || read::history(&view, ask.life, ask.from, ask.to, PAGE_ITEMS, PAGE_BYTES);
-                let items = edge.read_rows(read).await?.into_iter().map(to_protocol).collect();
+                let read = move || {
+                    let items = read::history(&view, ask.life, ask.from, ask.to, PAGE_ITEMS, PAGE_BYTES)?;
+                    let is_whole = items.first().is_some_and(|item| item.offset == ask.from);
+                    // In the same view: whether there is less because it was trimmed, or because the life is over.
+                    let kept = if is_whole { None } else { read::life(&view, ask.life)? };
+                    Ok((items, kept.map(|info| info.first).filter(|first| *first > ask.from)))
+                };
+                let (items, trimmed_to) = edge.read_rows(read).await?;
                 if !owned.is_current() {
                     return Ok(Page::Doubtful);
                 }
-                Ok(FeedFrame::of(items).map_or(Page::Gone, |frame| Page::Here(Arc::new(frame))))
+                if let Some(first) = trimmed_to {
+                    return Ok(Page::Trimmed(first));
+                }
+                let frame = FeedFrame::of(items.into_iter().map(to_protocol).collect());
+                Ok(frame.map_or(Page::Gone, |frame| Page::Here(Arc::new(frame))))
             }
         }
     }

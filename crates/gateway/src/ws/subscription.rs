@@ -175,6 +175,7 @@ impl Subscription {
                 Ok(Turn::Message(self.take(edge, &frame, codec)))
             }
             Page::Here(frame) => Err(LogGap::Trimmed { wanted, found: frame.first() }),
+            Page::Trimmed(found) => Err(LogGap::Trimmed { wanted, found }),
             Page::NotYet => Ok(Turn::Wait),
             Page::Gone => Ok(Turn::Ended),
             Page::Doubtful => Ok(Turn::Suspended),
@@ -208,7 +209,11 @@ impl Subscription {
             self.waiter.taken();
             let frame = match self.source.page(edge, ask, &self.waiter).await.map_err(LogGap::Unreadable)? {
                 Page::Here(frame) => Some(frame),
-                // Trimmed, or the life is over.
+                // A sync has what is kept: the rest was handed out once, and is not skipped in the log.
+                Page::Trimmed(first) => {
+                    beat.go_on_at(first);
+                    continue;
+                }
                 Page::Gone => None,
                 Page::NotYet => {
                     self.beat = Some(beat);

@@ -4,6 +4,7 @@
 
 mod auth;
 mod bad_input;
+mod bulk;
 mod common;
 mod crowd;
 mod cursors;
@@ -23,7 +24,9 @@ mod rates;
 mod relay;
 mod rest;
 mod room_socket;
+mod rooms;
 mod routes;
 mod session;
 mod signals;
+mod trimming;
 mod zombie;

@@ -249,7 +249,7 @@ pub(crate) fn full_error() -> Error {
         first: Some(3),
         retry_after_ms: Some(250),
         next: Some(9),
-        items: vec![RefusedItem { id: id(1), reason: "too \"rude\"".to_owned() }],
+        items: vec![RefusedItem { id: id(1), index: 4, reason: "too \"rude\"".to_owned() }],
         ..Error::new(ErrorCode::Invalid, "the room refused\n1 of 2")
     }
 }

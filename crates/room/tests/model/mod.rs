@@ -5,7 +5,7 @@ mod room;
 use std::collections::{BTreeMap, BTreeSet};
 
 use roomkeeper_room::{
-    Batch, Command, Commit, Due, DueKind, Effect, Forward, HoldId, Outcome, Publish, Refusal,
+    Batch, Command, Commit, Due, DueKind, Effect, Forward, HoldId, Outcome, Publish, Refusal, RoomOptions,
 };
 use roomkeeper_types::{Epoch, LifeId, LogPosition, Offset, RoomName, ShardCount, ShardId, Timestamp};
 
@@ -185,16 +185,16 @@ impl Model {
         &self,
         name: &RoomName,
         life: Option<LifeId>,
-        create: bool,
+        create: Option<RoomOptions>,
         moment: Moment,
     ) -> Result<Room, Refusal> {
         if self.rooms.contains_key(name) {
             return self.existing(name, life).cloned();
         }
-        if life.is_some() || !create {
-            return Err(Refusal::NotFound);
+        match create {
+            Some(options) if life.is_none() => Ok(Room::new(name, options, moment)),
+            _ => Err(Refusal::NotFound),
         }
-        Ok(Room::new(name, Default::default(), moment))
     }
 
     fn carry_out(&mut self, due: Due, now: Timestamp, effects: &mut Vec<Effect>) {

@@ -107,12 +107,13 @@ fn any_command() -> impl Strategy<Value = Command> {
     });
     let delete = (any_room(), any_life()).prop_map(|(room, life)| Command::Delete(Delete { room, life }));
     let expect = option::weighted(0.2, (1..6_u64).prop_map(Offset));
-    let publish = (any_room(), any_life(), any_user(), any_messages(), expect, flags()).prop_map(
+    let creates = || (option::of(any_options()), any::<bool>());
+    let publish = (any_room(), any_life(), any_user(), any_messages(), expect, creates()).prop_map(
         |(room, life, from, messages, expect, (create, placed))| {
             Command::Publish(Publish { room, life, from, messages, expect, create, placed })
         },
     );
-    let hold = (any_room(), any_life(), any_user(), any_messages(), 0..20_u64, flags()).prop_map(
+    let hold = (any_room(), any_life(), any_user(), any_messages(), 0..20_u64, creates()).prop_map(
         |(room, life, from, messages, hold_ms, (create, placed))| {
             Command::Hold(Hold { room, life, from, messages, hold_ms, create, placed })
         },
@@ -129,7 +130,7 @@ fn any_command() -> impl Strategy<Value = Command> {
 fn any_end() -> impl Strategy<Value = End> {
     let hold = prop_oneof![4 => any::<Index>().prop_map(Ok), 1 => vec(any_id(), 0..3).prop_map(Err)];
     let change = prop_oneof![6 => Just(Change::None), 1 => Just(Change::LeaveOut), 1 => any_id().prop_map(Change::Add)];
-    let from = option::weighted(0.1, any_user());
+    let from = option::weighted(0.2, any_user());
     (any_room(), any_life(), from, any::<bool>(), hold, change).prop_map(
         |(room, life, from, rolls_back, hold, change)| End { room, life, from, rolls_back, hold, change },
     )
@@ -140,7 +141,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
     let sweep = prop_oneof![4 => Just(Sweep::Due), 1 => Just(Sweep::All), 1 => former];
     prop_oneof![
         12 => any_command().prop_map(Plan::Command),
-        3 => any_end().prop_map(Plan::End),
+        4 => any_end().prop_map(Plan::End),
         2 => sweep.prop_map(Plan::Sweep),
     ]
 }

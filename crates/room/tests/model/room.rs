@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roomkeeper_room::{
     DEDUPE_MIN_MS, Due, DueKind, Effect, Hold, HoldId, HoldRef, Item, NewMessage, Outcome, Publish, Refusal,
-    RoomOptions,
+    RefusedIds, RoomOptions,
 };
 use roomkeeper_types::{ConsumerId, Epoch, LifeId, MessageId, Offset, RoomName, Timestamp, UserId};
 
@@ -96,10 +96,8 @@ impl Room {
         effects: &mut Vec<Effect>,
     ) -> Decided {
         if let Some(states) = self.known_as(&publish.from, &publish.messages, moment.now)? {
-            let is_held = |state: &State| matches!(state, State::Held(_));
-            if let Some(held) = states.iter().position(is_held) {
-                return Err(Refusal::Held(publish.messages[held].id));
-            }
+            let held = places(&publish.messages, |place| matches!(states[place], State::Held(_)));
+            held.map_or(Ok(()), |held| Err(Refusal::Held(held)))?;
             return Ok(self.published(&states));
         }
         let next = self.next();
@@ -148,8 +146,11 @@ impl Room {
         effects: &mut Vec<Effect>,
     ) -> Decided {
         let states = self.states(asked, moment.now)?;
-        if let Some(dropped) = states.iter().position(|state| *state == State::Dropped) {
-            return Err(Refusal::Gone(asked.ids[dropped]));
+        let ids = (0..).zip(asked.ids.iter().copied());
+        let dropped = ids.zip(&states).filter(|(_, state)| **state == State::Dropped);
+        let dropped: Vec<_> = dropped.map(|(id, _)| id).collect();
+        if !dropped.is_empty() {
+            return Err(Refusal::Gone(RefusedIds(dropped)));
         }
         if states.iter().any(|state| matches!(state, State::Held(_))) {
             let id = self.asked_for(asked, &states)?;
@@ -279,20 +280,23 @@ impl Room {
         now: Timestamp,
     ) -> Result<Option<Vec<State>>, Refusal> {
         let known: Vec<_> = messages.iter().map(|new| self.known.get(&new.id)).collect();
-        for (new, known) in messages.iter().zip(&known) {
-            if known.is_some_and(|known| known.from != *from || known.message.payload != new.payload) {
-                return Err(Refusal::IdReused(new.id));
-            }
+        let is_other = |place: usize| {
+            let other =
+                |known: &Known| known.from != *from || known.message.payload != messages[place].payload;
+            known[place].is_some_and(other)
+        };
+        if let Some(reused) = places(messages, is_other) {
+            return Err(Refusal::IdReused(reused));
         }
         if known.iter().all(Option::is_none) {
             return Ok(None);
         }
-        if let Some(unknown) = known.iter().position(Option::is_none) {
-            return Err(Refusal::PartlyKnown(messages[unknown].id));
+        if let Some(unknown) = places(messages, |place| known[place].is_none()) {
+            return Err(Refusal::PartlyKnown(unknown));
         }
         let states: Vec<_> = known.into_iter().flatten().map(|known| self.state(known, now)).collect();
-        match states.iter().position(|state| *state == State::Dropped) {
-            Some(dropped) => Err(Refusal::Gone(messages[dropped].id)),
+        match places(messages, |place| states[place] == State::Dropped) {
+            Some(dropped) => Err(Refusal::Gone(dropped)),
             None => Ok(Some(states)),
         }
     }
@@ -345,6 +349,13 @@ impl Held {
 fn item(new: &NewMessage, offset: Offset, from: &UserId, epoch: Epoch, time: Timestamp) -> Item {
     let (from, payload) = (from.clone(), new.payload.clone());
     Item { offset, epoch, id: new.id, from, time, sent: new.sent, payload }
+}
+
+/// The messages at these places, if there are any.
+fn places(messages: &[NewMessage], is_one: impl Fn(usize) -> bool) -> Option<RefusedIds> {
+    let ids = messages.iter().enumerate().filter(|(place, _)| is_one(*place));
+    let ids: Vec<_> = ids.map(|(place, new)| (place as u32, new.id)).collect();
+    (!ids.is_empty()).then_some(RefusedIds(ids))
 }
 
 /// The hold that all are in, or the first that is not in that of the first.

@@ -59,7 +59,7 @@ pub(crate) fn command(line: &str) -> Command {
             life: words.value("life"),
             messages: messages(&words),
             expect: words.value("expect").map(Offset),
-            create: words.flag("create"),
+            create: words.flag("create").then(|| options(&words)),
             placed: words.flag("placed"),
         }),
         "hold" => Command::Hold(Hold {
@@ -68,7 +68,7 @@ pub(crate) fn command(line: &str) -> Command {
             hold_ms: words.number(),
             life: words.value("life"),
             messages: messages(&words),
-            create: words.flag("create"),
+            create: words.flag("create").then(|| options(&words)),
             placed: words.flag("placed"),
         }),
         "confirm" => Command::Confirm(hold_ref(words)),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use roomkeeper_room::read::{OpenHold, RoomInfo};
 use roomkeeper_room::{
-    Due, DueKind, Effect, Item, MemRows, Outcome, PayloadKind, Refusal, RoomOptions, keys,
+    Due, DueKind, Effect, Item, MemRows, Outcome, PayloadKind, Refusal, RefusedIds, RoomOptions, keys,
 };
 use roomkeeper_types::{LifeId, MessageId, Offset};
 
@@ -35,12 +35,12 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         Outcome::Swept => String::from("swept"),
         Outcome::Refused(refusal) => match refusal {
             // Their texts have the whole UUID.
-            Refusal::IdReused(id) => format!("refused: id {} is used", number(*id)),
-            Refusal::PartlyKnown(id) => format!("refused: id {} is not known, others are", number(*id)),
+            Refusal::IdReused(ids) => format!("refused: id {} is used", numbers(ids)),
+            Refusal::PartlyKnown(ids) => format!("refused: id {} is not known, others are", numbers(ids)),
             Refusal::UnknownId(id) => format!("refused: id {} is unknown", number(*id)),
             Refusal::NotOneHold(id) => format!("refused: not one hold, see id {}", number(*id)),
-            Refusal::Gone(id) => format!("refused: id {} was dropped", number(*id)),
-            Refusal::Held(id) => format!("refused: id {} is held", number(*id)),
+            Refusal::Gone(ids) => format!("refused: id {} was dropped", numbers(ids)),
+            Refusal::Held(ids) => format!("refused: id {} is held", numbers(ids)),
             other => format!("refused: {other}"),
         },
     }
@@ -139,6 +139,10 @@ pub(crate) fn rows(rows: &MemRows) -> String {
         return String::from("no rows\n");
     }
     lines.into_iter().map(|((_, line), count)| format!("{line}: {count}\n")).collect()
+}
+
+fn numbers(ids: &RefusedIds) -> String {
+    ids.0.iter().map(|(_, id)| number(*id).to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn number(id: MessageId) -> u128 {

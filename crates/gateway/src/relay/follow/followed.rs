@@ -80,9 +80,10 @@ impl Followed {
             // The link is gone, or the owner does not answer, or not as one: what is wrong will be heard of, or it
             // is asked again.
             Err(TryRecvError::Closed) | Ok(Ok(None)) => Ok(Page::Doubtful),
-            Ok(Err(error)) => match error.code {
-                ErrorCode::NotFound | ErrorCode::Recreated => Ok(Page::Gone),
-                ErrorCode::Unavailable | ErrorCode::Timeout => Ok(Page::Doubtful),
+            Ok(Err(error)) => match (error.code, error.first) {
+                (ErrorCode::NotFound | ErrorCode::Recreated, _) => Ok(Page::Gone),
+                (ErrorCode::Unavailable | ErrorCode::Timeout, _) => Ok(Page::Doubtful),
+                (ErrorCode::Trimmed, Some(first)) => Ok(Page::Trimmed(Offset(first))),
                 _ => Err(error),
             },
         }

@@ -189,7 +189,7 @@ impl Cluster {
             from: "somebody".parse().unwrap(),
             messages: vec![message],
             expect: None,
-            create: true,
+            create: Some(RoomOptions::default()),
             placed: false,
         };
         self.apply(shard, Command::Publish(publish));
@@ -232,6 +232,10 @@ impl Cluster {
     fn owner(&self, shard: ShardId) -> (Option<NodeId>, Epoch) {
         let state = self.shard(shard).state.lock();
         (state.owner, state.epoch)
+    }
+
+    pub(crate) fn is_owned_by(&self, shard: ShardId, node: NodeId) -> bool {
+        self.owner(shard).0 == Some(node)
     }
 
     fn url(&self, node: NodeId) -> String {

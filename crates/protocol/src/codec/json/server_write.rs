@@ -273,6 +273,7 @@ fn error_fields(body: &mut Object<'_>, error: &Error) {
         write_array(body.key("items"), &error.items, |out, item| {
             write_object(out, |refused| {
                 refused.uuid("id", &item.id.0);
+                refused.number("index", item.index.into());
                 refused.text("reason", &item.reason);
             });
         });

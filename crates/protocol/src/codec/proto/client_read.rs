@@ -192,7 +192,7 @@ fn read_hint(hint: pb::OwnerHint) -> Result<OwnerHint, Error> {
 fn read_error(error: pb::Error) -> Result<Error, Error> {
     let items = error.items.into_iter().map(|item| {
         let id = MessageId(read_uuid("error: items: id", &item.id)?);
-        Ok(RefusedItem { id, reason: item.reason })
+        Ok(RefusedItem { id, index: item.index, reason: item.reason })
     });
     Ok(Error {
         code: understood(read_code(error.code), error.retry),

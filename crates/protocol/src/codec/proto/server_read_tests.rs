@@ -329,6 +329,16 @@ fn message_with_a_bad_field_is_refused_by_its_place() {
 }
 
 #[test]
+fn publish_refused_for_some_of_its_messages_names_each() {
+    let large = |n| pb::NewMessage { data: json("\"123456789012345\""), ..message(n) };
+    let publish = pb::Publish { messages: vec![large(1), message(2), large(3)], ..Default::default() };
+    let frame = pb::ClientFrame { id: 7, command: Some(Wire::Publish(publish)) };
+    let refused = decode_request(&frame.encode_to_vec().into(), &limits()).unwrap_err();
+    let items: Vec<_> = refused.error.items.iter().map(|item| (item.index, item.id.0[15])).collect();
+    assert_eq!((refused.error.code, items), (LARGE, vec![(0, 1), (2, 3)]), "{}", refused.error);
+}
+
+#[test]
 fn batch_above_the_limit_is_too_large() {
     let messages = (0..4).map(message).collect();
     let publish = pb::Publish { messages, ..Default::default() };

@@ -189,7 +189,11 @@ fn write_error(error: &Error) -> pb::Error {
         next: error.next,
         retry_after_ms: error.retry_after_ms,
         items: refused
-            .map(|item| pb::RefusedItem { id: write_uuid(&item.id.0), reason: item.reason.clone() })
+            .map(|item| pb::RefusedItem {
+                id: write_uuid(&item.id.0),
+                index: item.index,
+                reason: item.reason.clone(),
+            })
             .collect(),
     }
 }
