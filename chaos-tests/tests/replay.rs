@@ -12,7 +12,7 @@ use chaos_tests::scratch::Scratch;
 use roomkeeper_client::{Client, message};
 use roomkeeper_protocol::{Data, From, Item, NewMessage};
 use roomkeeper_types::RoomName;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 const LINES: u64 = 300;
@@ -77,6 +77,7 @@ async fn replay_proves_rooms_equal_to_their_log_and_only_those() {
     let mut cluster = Cluster::start(3).await.unwrap();
     node_killed_half_way_loses_nothing(&mut cluster).await;
     second_run_stores_nothing(&cluster).await;
+    members_are_those_who_speak(&cluster).await;
     line_with_other_data_is_found(&cluster).await;
     message_that_is_no_line_is_found(&cluster).await;
 }
@@ -113,6 +114,26 @@ async fn second_run_stores_nothing(cluster: &Cluster) {
     assert!(said.contains("0 lost, 0 doubled, 0 out of order, 0 changed"), "{said}");
     assert!(said.contains("the replicas of every room are equal"), "{said}");
     assert_eq!(items(cluster.client(), &room("killed")).await, before);
+}
+
+async fn members_are_those_who_speak(cluster: &Cluster) {
+    let (code, said) = Replay::start(cluster, "company", &["--presence", "--json"]).end().await;
+    assert_eq!(code, Some(0), "{said}");
+    let report: Value = serde_json::from_str(&said[said.find('{').unwrap()..]).unwrap();
+    let room = &report["rooms"][0];
+    // And the reader.
+    let expected = room["nicks"].as_u64().unwrap() + 1;
+    let members = json!({
+        "expected": expected, "present": expected, "strangers": 0, "told": expected, "lingering": 0,
+    });
+    assert_eq!((&report["equal"], &room["members"]), (&true.into(), &members), "{said}");
+    // Somebody else who is there is found.
+    let stranger = cluster.client().as_user("stranger".parse().unwrap()).room(self::room("company"));
+    let there = stranger.subscribe(From::Latest).await.unwrap();
+    let (code, said) = Replay::start(cluster, "company", &["--presence", SHORT_PATIENCE]).end().await;
+    assert_eq!(code, Some(DIFFERENT), "{said}");
+    assert!(said.contains("stranger is named and has not joined"), "{said}");
+    drop(there);
 }
 
 /// The room is made anew with the same ids, senders and data, but for one line.

@@ -1,6 +1,6 @@
 //! A chat log read from a file, ready to be played into a room.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -110,6 +110,14 @@ impl LogFile {
     /// By whom a line is sent.
     pub(crate) fn sender(&self, number: u32) -> Option<&UserId> {
         self.sender.as_ref().or(self.nick(number))
+    }
+
+    /// By whom any of its lines is sent.
+    pub(crate) fn senders(&self) -> BTreeSet<UserId> {
+        match &self.sender {
+            Some(sender) => BTreeSet::from([sender.clone()]),
+            None => self.nicks.iter().cloned().collect(),
+        }
     }
 
     /// When a line was said, in seconds since the log's first midnight.

@@ -2,8 +2,10 @@
 //!
 //! One file is one room and every line of it one message, so that a room can be held against its file byte
 //! by byte. [`line`], [`log_file`] and [`wire`] turn files into messages, [`player`] and [`nicks`] publish
-//! them, [`watcher`] and [`verify`] read them back, [`compare`] finds differences, [`report`] tells them.
+//! them, [`watcher`] and [`verify`] read them back, [`compare`] finds differences, [`company`] holds members against
+//! speakers, [`report`] tells it all.
 
+mod company;
 mod compare;
 mod line;
 mod log_file;
@@ -26,12 +28,15 @@ use futures::stream;
 use roomkeeper_auth::Peek;
 use roomkeeper_client::types::{MessageId, Token, UserId};
 use roomkeeper_client::{Client, ClientConfig, Error};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::cli::trouble::{FINE, NO, NO_ANSWER};
 use crate::cli::{CodecArg, ConnectArgs, print};
+use company::Company;
 use compare::{Differences, check_acks};
 use log_file::{LogFile, rooms_for};
+use nicks::Nicks;
 use player::{Pace, play};
 use progress::Progress;
 use report::{Report, RoomReport};
@@ -58,6 +63,10 @@ pub(crate) struct ReplayArgs {
     /// Sockets of nicks open at the same time, over all rooms
     #[arg(long, default_value_t = 512, value_name = "N")]
     sockets: usize,
+    /// Have every nick join when it first speaks and stay to the end, and compare the members with who speaks in the
+    /// log; as many rooms at a time as their nicks' sockets allow
+    #[arg(long)]
+    presence: bool,
     /// How the rooms' names begin; the same prefix again plays into the same rooms, and stores nothing
     /// [default: a new one]
     #[arg(long, value_name = "PREFIX")]
@@ -95,9 +104,10 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<u8> {
             print::count(logs.len() as u64, "log")
         );
     }
+    let sockets = Sockets::new(&args);
     let start = Instant::now();
     let playing = stream::iter(&logs)
-        .map(|log| play_room(log, &client, &args, &progress))
+        .map(|log| play_room(log, &client, &args, (&sockets, &progress)))
         .buffered(args.parallel.into())
         .collect::<Vec<_>>();
     let played = tokio::select! {
@@ -149,7 +159,7 @@ async fn play_room(
     log: &Arc<LogFile>,
     client: &Client,
     args: &ReplayArgs,
-    progress: &Progress,
+    (sockets, progress): (&Sockets, &Progress),
 ) -> RoomReport {
     let mut report = RoomReport {
         room: log.room.clone(),
@@ -159,10 +169,12 @@ async fn play_room(
         next: None,
         history: Differences::default(),
         subscribers: Vec::new(),
+        members: None,
         replicas: None,
         error: None,
     };
-    if let Err(error) = fill_in(&mut report, log, client, args, progress).await {
+    let free = sockets.take(log).await;
+    if let Err(error) = fill_in(&mut report, log, client, args, (free.limit, progress)).await {
         report.error = Some(error.to_string());
     }
     progress.room_done();
@@ -174,15 +186,19 @@ async fn fill_in(
     log: &Arc<LogFile>,
     client: &Client,
     args: &ReplayArgs,
-    progress: &Progress,
+    (sockets, progress): (usize, &Progress),
 ) -> Result<(), Error> {
+    let company = if args.presence { Some(Company::join(client, log.room.clone()).await?) } else { None };
     let mut watchers = Vec::new();
     for _ in 0..args.subscribers {
         watchers.push(Watcher::start(log.clone(), client).await?);
     }
     let pace = args.speed.map_or(Pace::AsAcked, Pace::Times);
-    let sockets = args.sockets / usize::from(args.parallel);
-    let acks = play(log, client, sockets, pace, progress).await?;
+    let mut nicks = Nicks::new(client, log.room.clone(), sockets);
+    if args.presence {
+        nicks = nicks.that_join();
+    }
+    let acks = play(log, &mut nicks, pace, progress).await?;
     report.acked = acks.iter().flatten().count() as u64;
     let (history, next) = read_back(log, client).await?;
     report.next = Some(next);
@@ -191,7 +207,42 @@ async fn fill_in(
     for watcher in watchers {
         report.subscribers.push(watcher.finish(next, args.patience).await?);
     }
+    if let Some(company) = company {
+        report.members = Some(company.compare(log.senders(), nicks, args.patience).await?);
+    }
     Ok(())
+}
+
+/// The sockets of all rooms' nicks.
+struct Sockets {
+    /// For one room, where nicks hang up for each other.
+    per_room: usize,
+    /// Where each nick keeps its own: so many over all rooms, and as many as it needs to the largest room, alone.
+    all: Option<(Semaphore, u32)>,
+}
+
+/// What a room may have of them, for as long as this is kept.
+struct Free<'s> {
+    limit: usize,
+    _permit: Option<SemaphorePermit<'s>>,
+}
+
+impl Sockets {
+    fn new(args: &ReplayArgs) -> Self {
+        let all = u32::try_from(args.sockets).unwrap_or(u32::MAX).clamp(1, 1 << 20);
+        let all = args.presence.then(|| (Semaphore::new(all as usize), all));
+        Self { per_room: args.sockets / usize::from(args.parallel), all }
+    }
+
+    async fn take(&self, log: &LogFile) -> Free<'_> {
+        let Some((semaphore, all)) = &self.all else {
+            return Free { limit: self.per_room, _permit: None };
+        };
+        let limit = log.nicks.len();
+        let permits = u32::try_from(limit).unwrap_or(u32::MAX).min(*all);
+        // Nobody closes it.
+        Free { limit, _permit: semaphore.acquire_many(permits).await.ok() }
+    }
 }
 
 /// Adds what the replicas of a room that could be read have.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use roomkeeper_client::types::{Offset, UserId};
-use roomkeeper_client::{Client, Error, PublishTicket};
+use roomkeeper_client::{Error, PublishTicket};
 use tokio::time::{Instant, sleep_until};
 
 use super::log_file::LogFile;
@@ -28,15 +28,13 @@ pub(crate) enum Pace {
 /// Returns the offset of every line's ack.
 ///
 /// # Errors
-/// A publish that failed for good, or had no answer within the client's deadline.
+/// A join or publish that failed for good, or had no answer within the client's deadline.
 pub(crate) async fn play(
     log: &LogFile,
-    client: &Client,
-    sockets: usize,
+    nicks: &mut Nicks<'_>,
     pace: Pace,
     progress: &Progress,
 ) -> Result<Vec<Option<Offset>>, Error> {
-    let mut nicks = Nicks::new(client, log.room.clone(), sockets);
     let mut acks = Vec::with_capacity(log.len() as usize);
     let mut pending: VecDeque<PublishTicket> = VecDeque::new();
     let mut speaking: Option<&UserId> = None;
@@ -49,7 +47,7 @@ pub(crate) async fn play(
         if speaking.replace(nick).is_some_and(|last| last != nick) {
             settle(&mut pending, &mut acks, progress).await?;
         }
-        let room = nicks.of(nick);
+        let room = nicks.of(nick).await?;
         pending.push_back(room.publish_pipelined(vec![wire::message(log.ids, number, line)]).await?);
     }
     settle(&mut pending, &mut acks, progress).await?;

@@ -6,6 +6,7 @@ use roomkeeper_client::Counts;
 use roomkeeper_client::types::{Offset, RoomName};
 use serde::Serialize;
 
+use super::company::Members;
 use super::compare::Differences;
 use super::verify::Replicas;
 use crate::cli::print;
@@ -24,6 +25,9 @@ pub(crate) struct RoomReport {
     pub(crate) history: Differences,
     /// How what each subscriber saw differs from its log.
     pub(crate) subscribers: Vec<Differences>,
+    /// Its members, where they were asked for and it could be played.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) members: Option<Members>,
     /// Its copies; none where the room could not be played.
     pub(crate) replicas: Option<Replicas>,
     /// Why it could not be played or read.
@@ -37,6 +41,7 @@ impl RoomReport {
         self.error.is_none()
             && self.history.is_none()
             && self.subscribers.iter().all(Differences::is_none)
+            && self.members.as_ref().is_none_or(Members::is_fine)
             && self.replicas.as_ref().is_some_and(Replicas::is_equal)
     }
 
@@ -47,7 +52,9 @@ impl RoomReport {
             seen.find_map(|(n, seen)| seen.first.as_ref().map(|first| format!("subscriber {n}: {first}")))
         };
         let replica = || self.replicas.as_ref().and_then(|replicas| replicas.first.clone());
-        self.error.clone().or_else(|| self.history.first.clone()).or_else(subscriber).or_else(replica)
+        let member = || self.members.as_ref().and_then(|members| members.first.clone());
+        let first = self.error.clone().or_else(|| self.history.first.clone());
+        first.or_else(subscriber).or_else(member).or_else(replica)
     }
 }
 
@@ -109,6 +116,7 @@ impl Report {
             ">ORDER",
             ">BYTES",
             "SUBSCRIBERS",
+            "MEMBERS",
             "REPLICAS",
         ];
         let mut table = print::table(heads);
@@ -126,6 +134,7 @@ impl Report {
                 (history.out_of_order + history.moved + history.gaps).to_string(),
                 history.changed.to_string(),
                 format!("{fine}/{} equal", room.subscribers.len()),
+                room.members.as_ref().map_or("-".to_owned(), |of| format!("{}/{}", of.present, of.expected)),
                 replicas.map_or("-".to_owned(), |r| format!("{}/{} equal", r.equal, r.expected)),
             ]);
         }
@@ -137,6 +146,21 @@ impl Report {
         println!("{}", self.sentence());
     }
 
+    /// The members of all rooms together.
+    fn members(&self) -> Option<Members> {
+        let sum = |a: Members, b: &Members| Members {
+            expected: a.expected + b.expected,
+            present: a.present + b.present,
+            strangers: a.strangers + b.strangers,
+            told: a.told + b.told,
+            lingering: a.lingering + b.lingering,
+            first: a.first.or_else(|| b.first.clone()),
+        };
+        let mut rooms = self.rooms.iter().filter_map(|room| room.members.as_ref());
+        let first = rooms.next()?.clone();
+        Some(rooms.fold(first, sum))
+    }
+
     fn sentence(&self) -> String {
         let Differences { missing, doubled, out_of_order, changed, moved, foreign, gaps, .. } =
             self.differences;
@@ -146,10 +170,17 @@ impl Report {
             0 => "the replicas of every room are equal".to_owned(),
             n => format!("{} with replicas that are not equal", print::count(n as u64, "room")),
         };
+        let members = match self.members() {
+            Some(Members { expected, present, strangers, told, .. }) => format!(
+                "; {} of {expected} members there and {strangers} others, {told} told of",
+                print::number(present as u64)
+            ),
+            None => String::new(),
+        };
         let verdict = if self.equal { "EQUAL" } else { "DIFFERENT" };
         format!(
             "{verdict}: {}, {} in {:.1} s ({}/s), {}, {} published again; {missing} lost, {} doubled, \
-             {} out of order, {changed} changed, for any reader; {copies}",
+             {} out of order, {changed} changed, for any reader{members}; {copies}",
             print::count(self.rooms.len() as u64, "room"),
             print::count(self.acked, "line") + " acked",
             self.seconds,
@@ -175,6 +206,7 @@ mod tests {
             next: Some(Offset(1_500)),
             history: Differences::default(),
             subscribers: vec![Differences::default(); 2],
+            members: None,
             replicas: Some(Replicas { expected: 3, equal: 3, first: None }),
             error: None,
         }
@@ -205,7 +237,20 @@ mod tests {
         let behind = Some(Replicas { expected: 3, equal: 2, first: Some("n3 has no copy".into()) });
         let replica = RoomReport { replicas: behind, ..room() };
         let unplayed = RoomReport { error: Some("cannot reach".into()), ..room() };
+        let members = Members {
+            expected: 95,
+            present: 94,
+            strangers: 0,
+            told: 94,
+            lingering: 0,
+            first: Some("ann has joined and is not named".into()),
+        };
+        let members = RoomReport { members: Some(members), ..room() };
+        assert!(
+            report(members.clone()).sentence().contains("; 94 of 95 members there and 0 others, 94 told of;")
+        );
         for (room, words) in [
+            (members, "ann has joined and is not named"),
             (history, "line 3 is missing"),
             (subscriber, "subscriber 2: line 3 is missing"),
             (replica, "n3 has no copy"),
