@@ -10,13 +10,14 @@ use std::time::Duration;
 use roomkeeper_protocol::{CloseCode, DecodeError, OwnerHint};
 use roomkeeper_types::RoomName;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, sleep};
 
 use crate::backoff::Backoff;
 use crate::dial::dial;
 use crate::handle::{Handle, Op, Waiter};
 use crate::hedge::hedge;
 use crate::link::{Io, Link};
+use crate::looks::Looks;
 use crate::outlet::{Outlet, Reader};
 use crate::session::{Effect, Session, Settings};
 use crate::silence::{Silence, Verdict};
@@ -24,8 +25,6 @@ use crate::targets::Targets;
 use crate::token::Renewal;
 use crate::{ClientConfig, Error, Metrics};
 
-/// Between two looks at deadlines and at the silence of a server.
-const TICK: Duration = Duration::from_millis(100);
 /// Calls taken, and frames read, before the other gets its turn.
 const BATCH: usize = 256;
 
@@ -43,8 +42,6 @@ pub(crate) fn spawn(
         client: Some(concat!("roomkeeper-rust/", env!("CARGO_PKG_VERSION")).into()),
         ..Default::default()
     };
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let settings =
         Settings { patience: config.deadline, fill_holes: config.fill_holes, seed: rand::random() };
     let driver = Driver {
@@ -60,7 +57,7 @@ pub(crate) fn spawn(
         outlet: Outlet::default(),
         backoff: Backoff::default(),
         hints: 0,
-        tick,
+        looks: Looks::new(),
         sockets: 0,
     };
     tokio::spawn(driver.run());
@@ -83,7 +80,7 @@ struct Driver {
     backoff: Backoff,
     /// Hints of an owner followed since a command last succeeded.
     hints: usize,
-    tick: Interval,
+    looks: Looks,
     /// Sockets opened so far.
     sockets: u64,
 }
@@ -156,11 +153,12 @@ impl Driver {
         };
         let mut dialing = pin!(dialing);
         loop {
+            self.looks.set_busy(true);
             tokio::select! {
                 result = &mut dialing => return result.map(Some),
                 reader = self.outlet.changed() => self.read_by(reader),
                 taken = self.ops.recv_many(&mut self.taken, BATCH), if !self.closing => self.take(taken),
-                _ = self.tick.tick() => self.session.tick(Instant::now()),
+                now = self.looks.next(None) => self.session.tick(now),
             }
             drop(self.perform());
             if !self.session.has_work() {
@@ -188,17 +186,20 @@ impl Driver {
                 return Outcome::Finished;
             }
             let read = !self.outlet.is_full();
+            if let Some(now) = self.looks.set_busy(self.session.is_busy()) {
+                silence.settle(now);
+            }
             // In this order, so that a busy socket starves neither the deadlines nor the subscriber; calls
             // get their turn because a read is bounded.
             tokio::select! {
                 biased;
-                now = self.tick.tick() => {
+                now = self.looks.next(self.session.next_beat()) => {
                     self.session.tick(now);
                     if !read {
                         // A socket that is not read says nothing about its server.
                         silence.heard(now);
                     }
-                    let verdict = silence.look(now, self.session.awaits_answer());
+                    let verdict = silence.look(now, self.session.awaits_answer(), self.session.next_beat());
                     if let Err(error) = act_on(verdict, &mut link) {
                         return Outcome::Reconnect(error, None);
                     }

@@ -46,6 +46,11 @@ impl Heartbeats {
         self.due = None;
     }
 
+    /// When the next one is due, if one will be.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.due
+    }
+
     /// Whether one is due; if so the next is due an interval later.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.due.is_some_and(|due| due <= now);

@@ -44,6 +44,7 @@ mod heartbeat;
 mod hedge;
 mod http;
 mod link;
+mod looks;
 mod metrics;
 mod model;
 mod options;

@@ -18,7 +18,7 @@ pub(crate) enum Verdict {
 }
 
 /// How long a server has said nothing. To be asked several times per
-/// [`answer_timeout`](ClientConfig::answer_timeout).
+/// [`answer_timeout`](ClientConfig::answer_timeout), where something waits for an answer.
 #[derive(Debug)]
 pub(crate) struct Silence {
     heard: Instant,
@@ -40,17 +40,25 @@ impl Silence {
         self.heard = now;
     }
 
-    /// What to make of it, while calls wait for an answer or not.
-    pub(crate) fn look(&mut self, now: Instant, waiting: bool) -> Verdict {
+    /// Nothing waited for an answer until now.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        self.settled = now;
+    }
+
+    /// What to make of it, while calls wait for an answer or not. `asks`: when the server is asked something anyway.
+    pub(crate) fn look(&mut self, now: Instant, waiting: bool, asks: Option<Instant>) -> Verdict {
         if !waiting {
             self.settled = now;
         }
         let idle = now.duration_since(self.heard);
         // A server that was not asked anything owes no answer: that silence begins with the question.
         let owing = now.duration_since(self.heard.max(self.settled));
+        // Where that is asked soon enough for an answer, a ping would only be one more for both.
+        let in_time = self.heard + self.idle_timeout.saturating_sub(self.answer_timeout);
+        let pings = idle >= self.idle_timeout / 2 && asks.is_none_or(|at| at > in_time);
         if idle >= self.idle_timeout || owing >= self.answer_timeout {
             Verdict::Gone(idle)
-        } else if idle >= self.idle_timeout / 2 || owing >= self.answer_timeout / 2 {
+        } else if pings || owing >= self.answer_timeout / 2 {
             Verdict::Ping
         } else {
             Verdict::Fine
@@ -64,6 +72,16 @@ mod tests {
 
     /// Looks every 100 ms from the time of the first value on.
     fn looks(from: u64, waiting: impl Fn(u64) -> bool, heard: impl Fn(u64) -> bool) -> Vec<(u64, Verdict)> {
+        looks_before(None, from, waiting, heard)
+    }
+
+    /// The same, where the server is asked something at that time.
+    fn looks_before(
+        asks: Option<u64>,
+        from: u64,
+        waiting: impl Fn(u64) -> bool,
+        heard: impl Fn(u64) -> bool,
+    ) -> Vec<(u64, Verdict)> {
         let begun = Instant::now();
         let config = ClientConfig::new(["http://a:1"]);
         let mut silence = Silence::new(&config, begun);
@@ -73,7 +91,8 @@ mod tests {
             if heard(ms) {
                 silence.heard(now);
             }
-            let verdict = silence.look(now, waiting(ms));
+            let asks = asks.map(|ms| begun + Duration::from_millis(ms));
+            let verdict = silence.look(now, waiting(ms), asks);
             if ms >= from && told.last().is_none_or(|(_, last)| *last != verdict) {
                 told.push((ms, verdict));
             }
@@ -89,6 +108,15 @@ mod tests {
         let told = looks(0, |_| false, |_| false);
         let gone = Verdict::Gone(Duration::from_secs(8));
         assert_eq!(told, [(100, Verdict::Fine), (4_000, Verdict::Ping), (8_000, gone)]);
+    }
+
+    #[test]
+    fn silence_is_not_asked_about_where_a_heartbeat_will_do() {
+        let told = looks_before(Some(7_000), 0, |ms| ms > 7_000, |_| false);
+        let gone = Verdict::Gone(Duration::from_millis(7_800));
+        assert_eq!(told, [(100, Verdict::Fine), (7_400, Verdict::Ping), (7_800, gone)]);
+        let told = looks_before(Some(7_500), 0, |_| false, |_| false);
+        assert_eq!(told[1], (4_000, Verdict::Ping), "that would be too late");
     }
 
     #[test]

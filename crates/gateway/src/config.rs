@@ -22,8 +22,9 @@ pub struct GatewayConfig {
     /// How long a request for a shard without an owner is held before it is answered `503`.
     #[serde(with = "humantime_serde")]
     pub hold: Duration,
-    /// A socket that was silent for so long is pinged, and closed if it stays silent for as long again. Looked at
-    /// twice in this time, so a client that is gone is noticed within two and a half of it.
+    /// A socket that was silent for so long is pinged, and closed if it stays silent for as long again. One whose client
+    /// sends heartbeats is pinged when the next of these is overdue (7.25 s), where that is later, and has half of
+    /// this time to answer.
     #[serde(with = "humantime_serde")]
     pub ping_interval: Duration,
     /// How long members that a room's former owner knew may take to come back to the next one, before they count

@@ -266,6 +266,22 @@ impl<W> Session<W> {
         self.connected && self.calls.any_sent()
     }
 
+    /// Whether somebody waits for something: an answer, or a message that is missing.
+    pub(crate) fn is_busy(&self) -> bool {
+        let waits = |subscription: &Subscription<W>| {
+            subscription.waiter.is_some() || subscription.feed.hole().is_some()
+        };
+        self.awaits_answer()
+            || self.calls.any()
+            || !self.greeters.is_empty()
+            || self.subscription.as_ref().is_some_and(waits)
+    }
+
+    /// When the server is told next what the client has, if it will be.
+    pub(crate) fn next_beat(&self) -> Option<Instant> {
+        self.heartbeats.next()
+    }
+
     /// Whether a command has succeeded on this connection.
     pub(crate) fn is_healthy(&self) -> bool {
         self.healthy

@@ -1,6 +1,7 @@
 //! `/v1/ws` and `/v1/rooms/{room}/ws`: handshakes.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,7 +28,7 @@ use crate::metrics::{ConnectionKind, RedirectKind, RelayKind};
 use crate::relay::{DialError, Dialled, Errand, Misdirected, Relayed, dial, pipe, refusal_body};
 use crate::route::{Ask, Place, Way, owner_hint, place, relay_path};
 use crate::serve::Peer;
-use crate::ws::{Conn, ConnSetup, Handshake, HandshakeError, Purpose, Socket, serve};
+use crate::ws::{Conn, ConnSetup, Handshake, HandshakeError, Purpose, Socket, serve, settled};
 
 impl From<HandshakeError> for Failed {
     fn from(error: HandshakeError) -> Self {
@@ -225,7 +226,7 @@ impl Accepting {
         accept(&edge, handshake, &parts, async move |socket| {
             let open = serving.metrics.open(kind);
             let (conn, queue) = Conn::new(serving, setup);
-            serve(socket, conn, queue, purpose).await;
+            settled(pin!(serve(socket, conn, queue, purpose))).await;
             drop(open);
         })
     }

@@ -36,6 +36,30 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Shortest and longest time between a client's heartbeats, milliseconds.
 const HEARTBEAT_MS: [u32; 2] = [3_500, 7_000];
 
+/// The next heartbeat of a client is overdue after so long.
+const BEAT_OVERDUE: Duration = Duration::from_millis(HEARTBEAT_MS[1] as u64 + 250);
+
+/// How long a client may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// Then it is pinged.
+    pub(crate) quiet: Duration,
+    /// And given up after so long again.
+    pub(crate) answer: Duration,
+}
+
+impl Patience {
+    /// With a client that sends heartbeats, or does not. Whoever does needs no ping before the next one is overdue, and
+    /// is then as silent as others that are given up; an interval that is shorter than heartbeats holds for all.
+    fn with(interval: Duration, beats: bool) -> Self {
+        let shortest = Duration::from_millis(HEARTBEAT_MS[0].into());
+        if beats && (shortest..BEAT_OVERDUE).contains(&interval) {
+            return Self { quiet: BEAT_OVERDUE, answer: interval / 2 };
+        }
+        Self { quiet: interval, answer: interval }
+    }
+}
+
 /// Something for the socket's writer. Small, as a queue of them allocates them by the block.
 pub(crate) enum Outgoing {
     /// The one reply to a command. The permit goes back when it is written.
@@ -96,6 +120,8 @@ pub(crate) struct Conn {
     opened: Instant,
     /// When the client last gave a sign of life, milliseconds after `opened`.
     alive_ms: AtomicU64,
+    /// Whether it sends heartbeats.
+    beats: AtomicBool,
 }
 
 /// What a handshake settled.
@@ -133,6 +159,7 @@ impl Conn {
             subscriptions: AtomicU64::new(0),
             opened: Instant::now(),
             alive_ms: AtomicU64::new(0),
+            beats: AtomicBool::new(false),
         };
         (Arc::new(conn), queue)
     }
@@ -332,9 +359,24 @@ impl Conn {
         self.alive_ms.store(ms, Ordering::Relaxed);
     }
 
+    /// The client sends heartbeats. Those that another node passes on say nothing about that node.
+    pub(crate) fn note_beat(&self) {
+        self.beats.store(!self.relayed, Ordering::Relaxed);
+    }
+
+    /// How long the client may be silent.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience::with(self.edge.config.ping_interval, self.beats.load(Ordering::Relaxed))
+    }
+
+    /// When the client last gave a sign of life, in milliseconds since the socket was opened.
+    pub(crate) fn alive_ms(&self) -> u64 {
+        self.alive_ms.load(Ordering::Relaxed)
+    }
+
     /// How long the client gave no sign of life.
     pub(crate) fn silent_for(&self) -> Duration {
-        self.opened.elapsed().saturating_sub(Duration::from_millis(self.alive_ms.load(Ordering::Relaxed)))
+        self.opened.elapsed().saturating_sub(Duration::from_millis(self.alive_ms()))
     }
 }
 
@@ -411,6 +453,26 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.answered {
             self.send(Err(Error::new(ErrorCode::Unavailable, "the command was given up; send it again")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_that_sends_heartbeats_is_asked_when_one_is_overdue_and_given_up_in_ten_seconds() {
+        let (default, short, long) =
+            (Duration::from_secs(4), Duration::from_millis(200), Duration::from_secs(60));
+        for interval in [default, short, long] {
+            assert_eq!(Patience::with(interval, false), Patience { quiet: interval, answer: interval });
+        }
+        let Patience { quiet, answer } = Patience::with(default, true);
+        assert!(quiet > Duration::from_millis(HEARTBEAT_MS[1].into()), "{quiet:?}");
+        assert!(quiet + answer < Duration::from_secs(10), "{quiet:?} {answer:?}");
+        for interval in [short, long] {
+            assert_eq!(Patience::with(interval, true), Patience::with(interval, false));
         }
     }
 }

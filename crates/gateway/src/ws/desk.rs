@@ -89,6 +89,7 @@ where
             Input::Command(command, ticket) => match aim(conn, command, None) {
                 Aim::Room(room, command) => lanes.hand(room, command, ticket),
                 Aim::Socket(Command::Heartbeat(heartbeat)) => {
+                    conn.note_beat();
                     lanes.beat(heartbeat);
                     ticket.answer(Ok(Reply::Heartbeat));
                 }
@@ -177,6 +178,7 @@ fn serve_socket(conn: &Arc<Conn>, command: Command, ticket: Ticket, changed: imp
         Command::Rooms(rooms) => spawn_list(conn, rooms, ticket),
         // Of a room socket, whose room is here.
         Command::Heartbeat(heartbeat) => {
+            conn.note_beat();
             // What is missing comes behind the reply.
             ticket.answer(Ok(Reply::Heartbeat));
             for (room, seen) in heartbeat.rooms {

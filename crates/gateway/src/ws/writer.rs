@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,11 +12,13 @@ use futures::{FutureExt, Sink, SinkExt};
 use roomkeeper_protocol::{CloseCode, OwnerHint, Push};
 use roomkeeper_types::RoomName;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
-use super::conn::{Conn, Outgoing};
+use super::conn::{Conn, Outgoing, Patience};
 use super::subscription::{Subscription, Turn};
+use crate::clock;
 use crate::hub::{SubscriptionId, to_message};
 
 /// Bytes after which the socket is flushed although there is more to send.
@@ -28,6 +31,9 @@ const SUSPENDED_CHECK: Duration = Duration::from_millis(100);
 pub(crate) const BACKLOG_BYTES: usize = 64 << 10;
 /// A client is given up that was silent at more looks than these, in a row.
 pub(crate) const SILENT_LOOKS: u32 = 2;
+
+/// Looks at clients are this part of the ping interval late, at most.
+const LOOKS_TOGETHER: u32 = 16;
 
 /// Writing cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +64,8 @@ pub(crate) struct Writer<S> {
     unflushed: usize,
     /// The close frame is on its way.
     closing: Option<CloseCode>,
-    /// Bytes written since the client was seen to have given a sign of life.
+    /// The client's last sign of life that was seen here, and bytes written since.
+    alive_ms: u64,
     unanswered: usize,
     /// Looks at the client in a row that found it silent.
     silent_looks: u32,
@@ -87,6 +94,7 @@ where
             suspended: Vec::new(),
             unflushed: 0,
             closing: None,
+            alive_ms: 0,
             unanswered: 0,
             silent_looks: 0,
         }
@@ -100,9 +108,7 @@ where
 
     async fn write(&mut self) -> Result<(), WriteError> {
         let conn = self.conn.clone();
-        let mut check = tokio::time::interval(conn.edge.config.ping_interval / 2);
-        check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        check.reset();
+        let mut look = pin!(tokio::time::sleep(conn.patience().quiet));
         loop {
             let first = tokio::select! {
                 biased;
@@ -112,8 +118,9 @@ where
                     self.due.extend(self.suspended.drain(..));
                     None
                 }
-                _ = check.tick() => {
-                    self.keep_alive().await?;
+                () = &mut look => {
+                    let pause = self.keep_alive().await?;
+                    look.as_mut().reset(Instant::now() + together(pause, conn.edge.config.ping_interval));
                     None
                 }
             };
@@ -264,26 +271,32 @@ where
         Ok(())
     }
 
-    /// Pings a silent client; gives one up that has not answered. Called twice in a ping interval.
-    async fn keep_alive(&mut self) -> Result<(), WriteError> {
-        let interval = self.conn.edge.config.ping_interval;
+    /// Pings a client that was silent for too long; gives one up that does not answer. Returns when to look again: not
+    /// before it could have been silent for too long, as most clients are idle, and there are many.
+    async fn keep_alive(&mut self) -> Result<Duration, WriteError> {
+        let Patience { quiet, answer } = self.conn.patience();
         let silent = self.conn.silent_for();
-        if silent < interval {
-            (self.unanswered, self.silent_looks) = (0, 0);
-            return Ok(());
+        if silent < quiet {
+            self.silent_looks = 0;
+            return Ok(quiet - silent);
         }
         self.silent_looks += 1;
-        let patience =
-            if self.unanswered < BACKLOG_BYTES { interval * 2 } else { self.conn.edge.config.write_stall };
+        let longest =
+            if self.unanswered < BACKLOG_BYTES { quiet + answer } else { self.conn.edge.config.write_stall };
         // One look says nothing: this node may have been stopped itself, and not have read what came meanwhile.
-        if silent >= patience && self.silent_looks > SILENT_LOOKS {
+        if silent >= longest && self.silent_looks > SILENT_LOOKS {
             return Err(WriteError::Silent);
         }
-        self.feed(Message::Ping(Bytes::new())).await
+        self.feed(Message::Ping(Bytes::new())).await?;
+        Ok(answer / SILENT_LOOKS)
     }
 
     async fn feed(&mut self, message: Message) -> Result<(), WriteError> {
         self.unflushed += message.len();
+        let alive_ms = self.conn.alive_ms();
+        if alive_ms != self.alive_ms {
+            (self.alive_ms, self.unanswered) = (alive_ms, 0);
+        }
         self.unanswered += message.len();
         match poll_fn(|cx| self.sink.poll_ready_unpin(cx)).now_or_never() {
             Some(ready) => ready?,
@@ -319,6 +332,14 @@ where
         self.conn.note_alive();
         Ok(())
     }
+}
+
+/// A pause until many sockets look at their clients, so that a core that sleeps is woken for all of them once.
+fn together(pause: Duration, ping_interval: Duration) -> Duration {
+    let step = (ping_interval / LOOKS_TOGETHER).as_millis().max(1);
+    let end = u128::from(clock::now().millis()) + pause.as_millis();
+    let more = u64::try_from(step - end % step).unwrap_or_default();
+    pause + Duration::from_millis(more)
 }
 
 /// A close frame of the protocol.
