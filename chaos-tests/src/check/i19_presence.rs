@@ -1,10 +1,12 @@
 //! I19, presence converges: once the cluster is quiet every node says exactly who has joined, and who stayed in the room
-//! knows it too. Meanwhile nobody who stayed is announced as gone, whatever happened to owners.
+//! knows it too. Meanwhile nobody who stayed is announced as gone, whatever happened to owners: not by a new one before it
+//! could come back, and not by the one that it is with, unless it lost its own socket, as with the node that it was on.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use roomkeeper_types::RoomName;
+use roomkeeper_types::{Epoch, RoomName};
 
 use super::Findings;
 use crate::history::presence::{Company, Member};
@@ -12,6 +14,8 @@ use crate::history::{At, Ending, History, Phase, Room, Sub, SubEvent};
 
 /// Who has heard nothing of the room for so long has lost it, and may count as gone: a new owner gives members 8 s.
 const AWAY: Duration = Duration::from_secs(7);
+/// Who lost its socket is back by then.
+const BACK_WITHIN: Duration = Duration::from_secs(3);
 /// Who leaves is gone by then.
 const LEFT_WITHIN: Duration = Duration::from_secs(1);
 /// Others who stayed know by then. They are told in batches, and ask again after some seconds what they missed.
@@ -46,7 +50,11 @@ fn look_at_flaps(findings: &mut Findings, name: &RoomName, room: &Room, sub: &Su
             findings.look(1);
             let stays = room.members.iter().filter(|member| member.name == *who);
             if let Some(member) = stays.clone().find(|member| is_in(member, at, at))
-                && last_heard(room, member, at).is_some_and(|heard| at.since(heard) < AWAY)
+                && room
+                    .subs
+                    .iter()
+                    .find(|other| Some(other.sub) == member.sub)
+                    .is_some_and(|own| is_flap(sub, own, at))
             {
                 findings.wrong(name, Some(at), || {
                     format!("subscriber {} was told that {who} left, who was in the room", sub.sub)
@@ -61,11 +69,27 @@ fn is_in(member: &Member, since: At, until: At) -> bool {
     member.joined.is_some_and(|joined| joined < since) && member.left.is_none_or(|left| left > until)
 }
 
-/// When a member last heard of the room before then; `None` where nobody noted it.
-fn last_heard(room: &Room, member: &Member, before: At) -> Option<At> {
-    let sub = room.subs.iter().find(|sub| Some(sub.sub) == member.sub)?;
-    let events = sub.events.partition_point(|(at, _)| *at < before);
-    Some(sub.events[..events].last().map_or(sub.joined, |(at, _)| *at))
+/// Whether it is wrong that a subscriber is told then that a member has left, which is that other subscription.
+fn is_flap(told: &Sub, member: &Sub, at: At) -> bool {
+    let before = member.events.partition_point(|(event, _)| *event < at);
+    let heard = member.events[..before].last().map_or(member.joined, |(heard, _)| *heard);
+    match epoch_at(member, at).cmp(&epoch_at(told, at)) {
+        // A new owner, to whom the member has to come back first.
+        Ordering::Less => at.since(heard) < AWAY,
+        // Its own socket may have ended.
+        Ordering::Equal => {
+            let mut comes_back = member.resumes().filter(|(back, _)| *back >= at);
+            at.since(heard) < AWAY && comes_back.next().is_none_or(|(back, _)| back.since(at) > BACK_WITHIN)
+        }
+        // Somebody who has not heard of the new owner yet.
+        Ordering::Greater => false,
+    }
+}
+
+/// The epoch of the owner that a subscription was with then.
+fn epoch_at(sub: &Sub, at: At) -> Epoch {
+    let resumed = sub.resumes().take_while(|(resumed, _)| *resumed < at).last();
+    resumed.map_or(sub.place.epoch, |(_, place)| place.epoch)
 }
 
 fn look_at_pictures(findings: &mut Findings, name: &RoomName, room: &Room) {
@@ -159,6 +183,30 @@ mod tests {
         away.wait(Duration::from_secs(9));
         away.company(other, "", "ann/a", "");
         assert_fine(&check(&away.load()), 1);
+    }
+
+    #[test]
+    fn member_whose_own_socket_ended_may_be_announced_as_gone() {
+        let (mut story, sub) = story();
+        let other = story.subscribe(1, 5);
+        story.deliver(sub, &[(1, 1)]);
+        story.company(other, "", "ann/a", "");
+        let mut back = story.clone();
+        assert_found(&check(&story.load()), "was told that ann/a left");
+        back.resume(sub, 1, 5);
+        back.company(other, "ann/a", "", "ann/a");
+        assert_eq!(check(&back.load()).violations(), []);
+    }
+
+    #[test]
+    fn new_owner_that_announces_who_is_not_back_yet_is_found() {
+        let (mut story, sub) = story();
+        let other = story.subscribe(1, 5);
+        story.deliver(sub, &[(1, 1)]);
+        story.resume_in(other, 2);
+        story.company(other, "", "ann/a", "");
+        story.resume_in(sub, 2);
+        assert_found(&check(&story.load()), "was told that ann/a left");
     }
 
     #[test]

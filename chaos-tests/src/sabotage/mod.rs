@@ -44,7 +44,12 @@ pub const fn scenario_for(bug: Bug) -> &'static str {
         | Bug::PartialBulk
         | Bug::BatchOutOfOrder
         | Bug::ResumeResets
-        | Bug::OffsetReused => "kills",
+        | Bug::OffsetReused
+        | Bug::CommitNotStored
+        | Bug::CreditIgnored
+        | Bug::RollbackNotDone
+        | Bug::LeftAtOnce
+        | Bug::TokenLivesOn => "kills",
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
-use roomkeeper_client::{Client, Room};
+use roomkeeper_client::{Client, Error, Room};
 use roomkeeper_protocol::{Data, NewMessage};
 use roomkeeper_types::{MessageId, Offset, RoomName};
 use tokio::sync::watch;
@@ -14,6 +14,10 @@ use super::tally::ended;
 use crate::history::Recorder;
 use crate::history::event::{Content, Event, Id, SendInvoke};
 
+/// Bids in a row, each for the offset that the refusal of the one before names: others are fast.
+const BIDS: u32 = 4;
+/// Rounds after the end of the load.
+const LAST: u32 = 2;
 /// Tries of one publish.
 const TRIES: u32 = 4;
 const PAUSE_MS: std::ops::RangeInclusive<u64> = 150..=400;
@@ -37,24 +41,31 @@ impl Bidder {
         Self { number, recorder, client, room, rng }
     }
 
-    /// Runs until it is stopped.
+    /// Runs until it is stopped, and bids a few times more, when others are not faster any more.
     pub(super) async fn run(mut self, stop: watch::Receiver<bool>) {
+        let mut last = 0;
         for number in 1_u64.. {
-            if *stop.borrow() {
+            last += u32::from(*stop.borrow());
+            if last > LAST {
                 return;
             }
             if let Ok(info) = self.client.room_info(self.room.name()).await {
                 if number.is_multiple_of(LATE_EVERY) {
                     sleep(LATE).await;
                 }
-                self.bid(number, info.next).await;
+                let mut next = Some(info.next);
+                for _ in 0..BIDS {
+                    let Some(expect) = next else { break };
+                    next = self.bid(number, expect).await;
+                }
             }
             sleep(Duration::from_millis(self.rng.random_range(PAUSE_MS))).await;
         }
     }
 
-    /// Several messages or one, tried again with the same ids and condition while nobody knows.
-    async fn bid(&mut self, number: u64, expect: Offset) {
+    /// Several messages or one, tried again with the same ids and condition while nobody knows. The offset that comes
+    /// next, where it was another one.
+    async fn bid(&mut self, number: u64, expect: Offset) -> Option<Offset> {
         let count = self.rng.random_range(1..=4);
         let messages: Vec<NewMessage> = (0..count)
             .map(|part| {
@@ -66,11 +77,16 @@ impl Bidder {
             let op = self.invoke(attempt, expect, &messages);
             let result = self.room.publish_expecting(messages.clone(), expect).await;
             let is_known = result.as_ref().map_or_else(|error| !error.is_unknown(), |_| true);
+            let next = match &result {
+                Err(Error::Server(error)) => error.next.map(Offset),
+                _ => None,
+            };
             self.recorder.record(ended(op, result));
             if is_known {
-                return;
+                return next;
             }
         }
+        None
     }
 
     fn invoke(&self, attempt: u32, expect: Offset, messages: &[NewMessage]) -> Id {

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use roomkeeper_client::{Client, Error, Event as Told, SubscribeOptions, Subscription};
-use roomkeeper_protocol::Item;
 use roomkeeper_types::{ConsumerId, Offset, RoomName};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -102,26 +101,49 @@ impl Consumer {
                 // An outage lasts.
                 Err(_) => continue,
             };
-            let Some(items) = self.note(sub, told) else { continue };
-            let Some(last) = items.last().map(|item| item.offset) else { continue };
-            sleep(Duration::from_millis(self.rng.random_range(WORK_MS))).await;
-            committed = self.commit(sub, &subscription, last).await.unwrap_or(committed).max(committed);
+            let Some(mut last) = self.note(sub, told) else { continue };
+            if !at_end {
+                sleep(Duration::from_millis(self.rng.random_range(WORK_MS))).await;
+            }
+            // What came meanwhile is one batch with it.
+            while let Some(Some(told)) = subscription.next().now_or_never() {
+                match told {
+                    Ok(told) => last = self.note(sub, told).unwrap_or(last),
+                    Err(error) => return Ok(self.ended(sub, Some(error))),
+                }
+            }
+            match self.commit(sub, &subscription, last).await {
+                Some(cursor) => committed = committed.max(cursor),
+                // Nothing more will come to commit later: the next process looks what counts.
+                None if at_end => return Ok(Ended::Killed),
+                None => {}
+            }
         }
         // Killed, now and then with a commit on its way.
         if self.rng.random_bool(0.5)
-            && let Ok(Some(Ok(told))) = timeout(PAUSE, subscription.next()).await
-            && let Some(last) = self.note(sub, told).and_then(|items| Some(items.last()?.offset))
+            && let Ok(Some(told)) = timeout(PAUSE, subscription.next()).await
         {
-            let patience = Duration::from_micros(self.rng.random_range(0..3_000));
-            let op = self.invoke(sub, last);
-            let event = match timeout(patience, subscription.commit(last)).await {
-                Ok(Ok(committed)) => Event::CommitOk { op, committed },
-                Ok(Err(error)) => refused(op, &error),
-                Err(_) => Event::OpInfo { op, why: "killed while it committed".to_owned() },
-            };
-            self.recorder.record(event);
+            match told {
+                Ok(told) => {
+                    if let Some(last) = self.note(sub, told) {
+                        self.commit_and_die(sub, &subscription, last).await;
+                    }
+                }
+                Err(error) => return Ok(self.ended(sub, Some(error))),
+            }
         }
         Ok(Ended::Killed)
+    }
+
+    async fn commit_and_die(&mut self, sub: Id, subscription: &Subscription, last: Offset) {
+        let patience = Duration::from_micros(self.rng.random_range(0..3_000));
+        let op = self.invoke(sub, last);
+        let event = match timeout(patience, subscription.commit(last)).await {
+            Ok(Ok(committed)) => Event::CommitOk { op, committed },
+            Ok(Err(error)) => refused(op, &error),
+            Err(_) => Event::OpInfo { op, why: "killed while it committed".to_owned() },
+        };
+        self.recorder.record(event);
     }
 
     /// A subscription that ended by itself, which none should.
@@ -153,13 +175,13 @@ impl Consumer {
         Ok((sub, subscription))
     }
 
-    /// Notes what it was told; the messages, if it was some.
-    fn note(&self, sub: Id, told: Told) -> Option<Vec<Item>> {
+    /// Notes what it was told; the last message of it, if it was some.
+    fn note(&self, sub: Id, told: Told) -> Option<Offset> {
         match told {
             Told::Items(items) => {
                 let seen = items.iter().map(Seen::from).collect();
                 self.recorder.record(Event::Deliver { sub, items: seen });
-                return Some(items);
+                return items.last().map(|item| item.offset);
             }
             Told::Reconnected(ok) => drop(self.recorder.record(Event::ResumeOk { sub, place: place(&ok) })),
             Told::Moved(hint) => {

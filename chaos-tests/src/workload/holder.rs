@@ -21,7 +21,7 @@ const TRIES: u32 = 8;
 /// Between two holds.
 const PAUSE_MS: std::ops::RangeInclusive<u64> = 100..=350;
 /// A hold that is left alone runs out after this.
-const SHORT_MS: std::ops::RangeInclusive<u64> = 700..=1_500;
+const SHORT_MS: std::ops::RangeInclusive<u64> = 500..=1_000;
 /// Others would only run out long after the run.
 const LONG: Duration = Duration::from_secs(600);
 /// From the end of a hold's time until it is looked for: it must be gone, by whatever clock.

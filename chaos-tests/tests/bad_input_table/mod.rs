@@ -1,9 +1,12 @@
-//! Bad frames and requests, and what each is answered.
+//! Bad frames and requests, and what each is answered. Here those of the commands about messages and rooms;
+//! [`features`] has the others.
+
+mod features;
 
 use bytes::Bytes;
 use reqwest::Method;
 use roomkeeper_protocol::{
-    Codec, Command, Data, From, History, Isolation, Join, NewMessage, Publish, Request, RoomRef,
+    Codec, Command, Data, From, Hello, History, Isolation, Join, NewMessage, Publish, Request, RoomRef,
 };
 use roomkeeper_types::{MessageId, Offset, RoomName};
 use serde_json::{Value, json};
@@ -15,6 +18,8 @@ pub(crate) struct Fixture {
     pub(crate) former_life: String,
     /// Ids of the messages 1 to 3, whose data are `"as stored"`.
     pub(crate) ids: Vec<String>,
+    /// Ids of what is held: the two of an open hold of `ann`, one that she dropped, one of an open hold of `bob`.
+    pub(crate) holds: [String; 4],
 }
 
 /// A frame and the error that it gets.
@@ -45,12 +50,19 @@ pub(crate) fn json_frames(fixture: &Fixture) -> Vec<Bad<String>> {
     ] {
         bad.push(Bad { what, frame: frame.to_owned(), id: 0, code: "bad_request" });
     }
-    for (what, code, fields) in commands(fixture).into_iter().chain(publishes(fixture)) {
+    let rows = commands(fixture).into_iter().chain(publishes(fixture)).chain(features::shapes(fixture));
+    for (what, code, fields) in rows {
         let mut frame = json!({ "id": 7 });
         for (command, fields) in fields.as_object().into_iter().flatten() {
             frame[command] = fields.clone();
         }
         bad.push(Bad { what, frame: frame.to_string(), id: 7, code });
+    }
+    let twice = ("heartbeat of a room twice", "bad_request", features::heartbeat_of_a_room_twice(fixture));
+    for (what, code, command) in features::commands(fixture).into_iter().chain([twice]) {
+        let frame = Codec::Json.encode_request(&Request { id: 7, command });
+        let frame = String::from_utf8(frame.bytes().to_vec()).unwrap();
+        bad.push(Bad { what, frame, id: 7, code });
     }
     bad
 }
@@ -170,7 +182,7 @@ pub(crate) fn proto_frames(fixture: &Fixture) -> (Vec<Bad<Bytes>>, Bytes) {
     {
         bad.push(Bad { what, frame: Bytes::copy_from_slice(frame), id: 7, code: "bad_request" });
     }
-    for (what, code, command) in proto_commands(fixture) {
+    for (what, code, command) in proto_commands(fixture).into_iter().chain(features::commands(fixture)) {
         let frame = Codec::Proto.encode_request(&Request { id: 7, command }).into_bytes();
         bad.push(Bad { what, frame, id: 7, code });
     }
@@ -182,6 +194,12 @@ pub(crate) fn proto_frames(fixture: &Fixture) -> (Vec<Bad<Bytes>>, Bytes) {
     };
     let good = Codec::Proto.encode_request(&Request { id: 99, command: Command::History(good) });
     (bad, good.into_bytes())
+}
+
+/// Says who is there, under number 1.
+pub(crate) fn proto_hello(user: &str) -> Bytes {
+    let hello = Hello { user: user.parse().ok(), ..Hello::default() };
+    Codec::Proto.encode_request(&Request { id: 1, command: Command::Hello(hello) }).into_bytes()
 }
 
 fn of_room(fixture: &Fixture) -> RoomRef {
@@ -272,6 +290,7 @@ pub(crate) fn requests(fixture: &Fixture) -> Vec<(Method, String, String, u16, &
     requests.push((Method::PUT, path(""), String::new(), 409, "already_exists"));
     requests.push((Method::DELETE, path(&format!("?life={former_life}")), String::new(), 409, "recreated"));
     requests.push((Method::DELETE, "/v1/rooms/nobody-made-it".to_owned(), String::new(), 404, "not_found"));
+    requests.extend(features::requests(fixture));
     requests
 }
 

@@ -73,6 +73,16 @@ bugs! {
     ResumeResets = "resume_resets",
     /// Now and then a message is given the offset of the one before.
     OffsetReused = "offset_reused",
+    /// Every third commit of a cursor is acked and not stored.
+    CommitNotStored = "commit_not_stored",
+    /// A consumer's credit is not looked at.
+    CreditIgnored = "credit_ignored",
+    /// A rollback of a hold is acked and not carried out.
+    RollbackNotDone = "rollback_not_done",
+    /// A new owner takes members who are not back yet for gone.
+    LeftAtOnce = "left_at_once",
+    /// A token that was valid once does not run out.
+    TokenLivesOn = "token_lives_on",
 }
 
 /// The bug that this process was told to have. Always `None` without the feature `armed`.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use roomkeeper_types::{ConsumerId, MessageId, NodeId, Offset};
+use roomkeeper_types::{ConsumerId, Epoch, MessageId, NodeId, Offset};
 
 use super::{Story, offsets, room};
 use crate::history::access::{GuestAsked, GuestEnd, GuestIn, GuestTold};
 use crate::history::cursors::{CommitInvoke, Following};
-use crate::history::event::{Content, Event, Id, SendInvoke};
+use crate::history::event::{Content, Event, Id, Place, SendInvoke};
 use crate::history::holds::{HoldInvoke, HoldOk, SettleInvoke, Word};
 use crate::history::presence::{Company, MemberJoin};
 
@@ -56,6 +56,12 @@ impl Story {
         let (place, following) = (Self::place(from, 5), Some(following));
         self.note(Event::SubOk { sub, room: room(), asked, place, following, sees_holds: false });
         sub
+    }
+
+    /// It is back, with the owner of that epoch.
+    pub(crate) fn resume_in(&mut self, sub: Id, epoch: u64) {
+        let place = Place { epoch: Epoch(epoch), ..Self::place(1, 5) };
+        self.note(Event::ResumeOk { sub, place });
     }
 
     pub(crate) fn commit(&mut self, sub: Id, offset: u64) -> Id {

@@ -3,6 +3,7 @@
 use roomkeeper_protocol::{Commit, CommitOk, Error};
 use roomkeeper_room::read::{self, RoomInfo};
 use roomkeeper_room::{Command, Commit as CommitEntry, Outcome};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::{ConsumerId, LifeId, Offset};
 
 use super::LocalRoom;
@@ -26,6 +27,9 @@ impl LocalRoom {
     /// `not_found`, `recreated`; `bad_request` beyond the last message; `unavailable`, …
     pub(crate) async fn commit(&self, commit: Commit) -> Result<CommitOk, Error> {
         let Commit { room, consumer, offset } = commit;
+        if sabotage::is(Bug::CommitNotStored) && offset.get() % 3 == 1 {
+            return Ok(CommitOk { committed: offset });
+        }
         let entry = CommitEntry { room: self.name.clone(), life: room.life, consumer, offset };
         match self.submit(Command::Commit(entry)).await? {
             Outcome::Committed { offset, .. } => Ok(CommitOk { committed: offset }),

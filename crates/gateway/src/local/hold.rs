@@ -2,6 +2,7 @@
 
 use roomkeeper_protocol::{Error, ErrorCode, HoldOk, HoldRef, Push};
 use roomkeeper_room::{Command, HoldRef as HoldEntry, Outcome, read};
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::{LifeId, RoomName, UserId};
 
 use super::LocalRoom;
@@ -32,6 +33,9 @@ impl LocalRoom {
     /// # Errors
     /// `not_found`, `recreated`, `conflict`, `forbidden`, `too_late`; `unavailable`, …
     pub(crate) async fn rollback(&self, user: UserId, hold: HoldRef) -> Result<(), Error> {
+        if sabotage::is(Bug::RollbackNotDone) {
+            return Ok(());
+        }
         match self.submit(Command::Rollback(self.hold_entry(user, hold))).await? {
             Outcome::RolledBack { .. } => Ok(()),
             other => Err(unexpected(&other)),

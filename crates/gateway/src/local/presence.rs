@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use roomkeeper_protocol::{Error, ErrorCode, PresenceOk};
 use roomkeeper_room::read::RoomInfo;
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::LifeId;
 
 use super::LocalRoom;
@@ -20,6 +21,7 @@ pub(crate) fn counting(owned: &Owned, info: &RoomInfo, settling: Duration) -> Co
     // A room of this very ownership had no members before it.
     let age_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(ROUNDED_MS);
     let is_older = info.created.millis() < now().millis().saturating_sub(age_ms);
+    let is_older = is_older && !sabotage::is(Bug::LeftAtOnce);
     let settles_at = Some(begun + settling).filter(|at| is_older && Instant::now() < *at);
     Counting { epoch: owned.epoch(), settles_at }
 }

@@ -1,5 +1,6 @@
 //! How far a subscription may be sent messages: a limit on offsets, which the client moves as it goes.
 
+use roomkeeper_sabotage::{self as sabotage, Bug};
 use roomkeeper_types::{ConsumerId, Offset};
 
 /// A client's credit.
@@ -30,7 +31,7 @@ impl Credit {
 
     /// The last offset that may be sent, inclusive.
     pub(crate) fn limit(&self) -> Offset {
-        self.limit
+        if sabotage::is(Bug::CreditIgnored) { Offset::MAX } else { self.limit }
     }
 
     /// Moves the limit. It never goes back.
