@@ -258,6 +258,8 @@ impl Tuning {
         duration("disk.stall_max", stall, (ms(100)..=s(60)).contains(&stall), "100 to 60000")?;
         let replace = self.replace_after;
         duration("placement.replace_after", replace, replace >= s(5), "5000 or more: a restart is no loss")?;
+        let age = self.load_age_max;
+        duration("placement.load_age_max", age, (ms(10)..=s(3_600)).contains(&age), "10 to 3600000")?;
         let moves =
             [("placement.moves_per_node", self.moves_per_node), ("placement.moves_max", self.moves_max)];
         for (what, moves) in moves {
@@ -383,13 +385,14 @@ mod tests {
     #[test]
     fn times_out_of_their_range_are_refused_by_the_name_of_their_setting() {
         type Change = fn(&mut Tuning);
-        let changes: [(&str, Change); 6] = [
+        let changes: [(&str, Change); 7] = [
             ("failover.ping_interval", |tuning| tuning.ping_interval = Duration::from_millis(1)),
             ("failover.suspect_after", |tuning| tuning.ping_silence_max = Duration::from_millis(299)),
             ("failover.suspect_after", |tuning| tuning.ping_silence_max = Duration::from_secs(61)),
             ("failover.quorum_age_max", |tuning| tuning.quorum_age_max = Duration::from_millis(499)),
             ("disk.stall_max", |tuning| tuning.disk_stall_max = Duration::ZERO),
             ("placement.replace_after", |tuning| tuning.replace_after = Duration::from_secs(4)),
+            ("placement.load_age_max", |tuning| tuning.load_age_max = Duration::from_millis(9)),
         ];
         for (name, change) in changes {
             let mut config = config();

@@ -110,6 +110,11 @@ pub(super) const KEYS: &[Key] = &[
         "A shard goes back to the node that should own it when that one has been well for so long.",
     ),
     key("placement.restore_interval", Kind::Text, "A node gives shards back at least so far apart."),
+    key(
+        "placement.load_age_max",
+        Kind::Text,
+        "With figures of a node's load older than this, new least_loaded rooms go to all nodes in turn.",
+    ),
     key("failover.ping_interval", Kind::Text, "Nodes ping each other so often."),
     key(
         "failover.suspect_after",

@@ -89,6 +89,8 @@ pub(crate) struct Placement {
     pub(crate) restore_after: Duration,
     #[serde(with = "humantime_serde")]
     pub(crate) restore_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) load_age_max: Duration,
 }
 
 /// When a node that says nothing is given up.
@@ -197,6 +199,7 @@ impl Default for Placement {
             move_interval: tuning.move_interval,
             restore_after: tuning.restore_after,
             restore_interval: tuning.restore_interval,
+            load_age_max: tuning.load_age_max,
         }
     }
 }
@@ -311,6 +314,7 @@ impl Config {
             move_interval: placement.move_interval,
             restore_after: placement.restore_after,
             restore_interval: placement.restore_interval,
+            load_age_max: placement.load_age_max,
             ..Tuning::default()
         }
     }
