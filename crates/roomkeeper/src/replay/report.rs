@@ -172,8 +172,10 @@ impl Report {
         };
         let members = match self.members() {
             Some(Members { expected, present, strangers, told, .. }) => format!(
-                "; {} of {expected} members there and {strangers} others, {told} told of",
-                print::number(present as u64)
+                "; {} of {} members there and {strangers} others, {} told of",
+                print::number(present as u64),
+                print::number(expected as u64),
+                print::number(told)
             ),
             None => String::new(),
         };
