@@ -43,6 +43,8 @@ pub(crate) struct Reading {
     pub(crate) heartbeats: u64,
     /// Pages of logs read so far for subscribers that were behind.
     pub(crate) log_pages: u64,
+    /// Messages handed to sockets so far.
+    pub(crate) delivered: u64,
 }
 
 impl Nodes {
@@ -104,6 +106,7 @@ fn reading(node: NodeId, text: &str) -> Result<Reading> {
         unflushed: whole("roomkeeper_unflushed_bytes")?,
         heartbeats: whole("roomkeeper_gateway_commands_total{command=\"heartbeat\",code=\"ok\"}")?,
         log_pages: whole("roomkeeper_gateway_log_pages_total")?,
+        delivered: whole("roomkeeper_gateway_messages_delivered_total")?,
     })
 }
 
@@ -199,6 +202,7 @@ mod tests {
         process_resident_memory_bytes 2097152\n\
         roomkeeper_unflushed_bytes 0\n\
         roomkeeper_gateway_log_pages_total 7\n\
+        roomkeeper_gateway_messages_delivered_total 900\n\
         roomkeeper_gateway_commands_total{command=\"heartbeat\",code=\"bad_request\"} 1\n\
         roomkeeper_gateway_commands_total{command=\"heartbeat\",code=\"ok\"} 40\n";
 
@@ -206,7 +210,7 @@ mod tests {
     fn reading_of_a_node_has_its_figures() {
         let found = reading(NodeId(1), METRICS).unwrap();
         assert_eq!((found.resident, found.unflushed), (2 << 20, 0));
-        assert_eq!((found.heartbeats, found.log_pages), (40, 7));
+        assert_eq!((found.heartbeats, found.log_pages, found.delivered), (40, 7, 900));
         assert!(reading(NodeId(1), &METRICS.replace("process_cpu", "other")).is_err());
     }
 

@@ -89,6 +89,8 @@ struct Round {
     read_slowly: u64,
     /// Messages that the slow one which is furthest along is behind.
     behind: u64,
+    /// How many of these each has in buffers on its way, when the round begins.
+    in_buffers: u64,
     peak_bytes: u64,
 }
 
@@ -120,8 +122,8 @@ async fn measure(bench: &Bench, args: &SlowArgs) -> Result<Slow> {
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..args.rounds {
         without.push(crowd.round(args, Vec::new()).await?);
-        let slow = crowd.join_slowly(bench, args.slow).await?;
-        with.push(crowd.round(args, slow).await?);
+        let (slow, in_buffers) = crowd.join_slowly(bench, args).await?;
+        with.push(Round { in_buffers, ..crowd.round(args, slow).await? });
     }
     let reconnects = crowd.slowly.metrics().counts().reconnects;
     ensure!(reconnects == 0, "slow subscribers were cut off {reconnects} times");
@@ -169,18 +171,23 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Subscribers at the beginning of the log that read nothing yet, and have what their buffers hold.
-    async fn join_slowly(&self, bench: &Bench, slow: u32) -> Result<Vec<Subscription>> {
+    /// Subscribers at the beginning of the log that read nothing yet, and have what the buffers on their way hold: so
+    /// many messages each.
+    async fn join_slowly(&self, bench: &Bench, args: &SlowArgs) -> Result<(Vec<Subscription>, u64)> {
+        let before = self.nodes.read().await?;
         let join = |_| async { bench.room_of(&self.slowly, 0).subscribe(From::Beginning).await };
-        let joined = all((0..slow).map(join)).await?;
-        let mut pages = self.nodes.read().await?;
+        let joined = all((0..args.slow).map(join)).await?;
+        let mut last = self.nodes.read().await?;
         loop {
             sleep(FULL_AFTER).await;
             let now = self.nodes.read().await?;
-            if grown(&pages, &now, |reading| reading.log_pages) == 0 {
-                return Ok(joined);
+            if grown(&last, &now, |reading| reading.log_pages) == 0 {
+                let held = grown(&before, &now, |reading| reading.delivered) / u64::from(args.slow);
+                // Else they would not be slow for the server.
+                ensure!(held < u64::from(args.behind), "the buffers hold {held} messages: raise --behind");
+                return Ok((joined, held));
             }
-            pages = now;
+            last = now;
         }
     }
 
@@ -213,13 +220,12 @@ impl Crowd {
             furthest = furthest.max(position);
         }
         let behind = if readers > 0 { head.get() - furthest.get() } else { 0 };
-        // Else they would not be slow for the server.
-        ensure!(readers == 0 || behind > 0, "the slow subscribers were not behind: raise --behind");
         Ok(Round {
             latency_ms: times.percentiles(),
             published,
             read_slowly: read / readers.max(1),
             behind,
+            in_buffers: 0,
             peak_bytes: peak.end().await?,
         })
     }
