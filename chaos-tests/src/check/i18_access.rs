@@ -1,6 +1,6 @@
 //! I18, nobody is told what its token does not allow: a guest that may read some rooms is refused everything else, is
 //! never sent anything of another room, by whichever node and through whichever relay, and nothing at all once its token
-//! has run out; then its socket is closed, unless its node could not do so.
+//! has run out, but the answer to what was under way; then its socket is closed, unless its node could not do so.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) fn check(history: &History) -> Findings {
 
 fn look_at_answers(findings: &mut Findings, guest: &Guest) {
     let id = guest.guest.guest;
-    for (at, GuestAsked { room, command, code, .. }) in &guest.asked {
+    for (at, GuestAsked { room, command, since, code, .. }) in &guest.asked {
         findings.look(1);
         let is_refusal =
             code.as_deref().is_some_and(|code| REFUSALS.contains(&code) || NOBODY.contains(&code));
@@ -40,9 +40,9 @@ fn look_at_answers(findings: &mut Findings, guest: &Guest) {
         if guest.may(room, command) && code.as_deref() == Some("forbidden") {
             findings.wrong(room, Some(*at), || format!("guest {id} may {command} and was refused it"));
         }
-        if *at > guest.guest.expires.after(WITHIN) && !is_refusal {
+        if *since > guest.guest.expires.after(WITHIN) && !is_refusal {
             findings.wrong(room, Some(*at), || {
-                format!("guest {id} could {command} {:?} after its token ran out", overdue(guest, *at))
+                format!("guest {id} could {command} {:?} after its token ran out", overdue(guest, *since))
             });
         }
     }
@@ -154,6 +154,18 @@ mod tests {
         let (mut kept, guest) = over();
         kept.guest_closed(guest, None);
         assert_found(&check(&kept.load()), "still had its socket");
+    }
+
+    #[test]
+    fn answer_to_what_was_under_way_may_come_late() {
+        let mut story = Story::right();
+        let guest = story.guest(100);
+        story.guest_asked(guest, "general", "join", None);
+        let mut lines = story.load();
+        for (at, _) in &mut lines.guests[0].asked {
+            *at = at.after(Duration::from_secs(5));
+        }
+        assert_fine(&check(&lines), 1);
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct GuestAsked {
     pub room: RoomName,
     /// What: a command's name.
     pub command: String,
+    /// When it asked.
+    #[serde(default)]
+    pub since: At,
     /// The error's code; `None`: it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,

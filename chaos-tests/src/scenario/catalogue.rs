@@ -23,7 +23,7 @@ const fn ms(ms: u64) -> Duration {
 /// W1 of the matrix: appends by several writers, subscribers on other nodes, reads; with retries of every fourth
 /// publish through another node (W3) and batches (W4). In two of the six rooms with cursors, holds, conditions, members
 /// who come and go (W5), and guests (W7).
-pub(crate) fn appends(seed: u64) -> Plan {
+fn appends(seed: u64) -> Plan {
     Plan { seed, features: 2, guests: true, ..Plan::new("r", 6) }
 }
 
@@ -39,7 +39,7 @@ fn churning(seed: u64) -> Plan {
 
 /// More batches, and every publish sent again through another node.
 fn batches(seed: u64) -> Plan {
-    Plan { bulk_every: 2, retry_every: 1, ..appends(seed) }
+    Plan { bulk_every: 2, retry_every: 1, ..memberless(seed) }
 }
 
 /// Few retries through chosen nodes: those that have gone for good answer none, and each waits for its deadline.

@@ -115,13 +115,14 @@ impl Guests {
         mut fields: Value,
     ) -> Result<(), Option<u16>> {
         fields["room"] = json!(room);
+        let since = self.recorder.now();
         let answer = socket.ask(command, fields).await?;
         for push in socket.take_pushes() {
             self.note(guest, &push);
         }
         let code = answer.err().map(|error| error["code"].as_str().unwrap_or_default().to_owned());
         let command = command.to_owned();
-        self.recorder.record(Event::GuestAsked(GuestAsked { guest, room, command, code }));
+        self.recorder.record(Event::GuestAsked(GuestAsked { guest, room, command, since, code }));
         Ok(())
     }
 

@@ -159,7 +159,8 @@ impl Story {
     /// It asked for something of a room; without a code it was done.
     pub(crate) fn guest_asked(&mut self, guest: Id, room: &str, command: &str, code: Option<&str>) {
         let (room, command) = (room.parse().unwrap(), command.to_owned());
-        self.note(Event::GuestAsked(GuestAsked { guest, room, command, code: code.map(str::to_owned) }));
+        let (since, code) = (self.clock, code.map(str::to_owned));
+        self.note(Event::GuestAsked(GuestAsked { guest, room, command, since, code }));
     }
 
     pub(crate) fn guest_told(&mut self, guest: Id, room: &str) {
