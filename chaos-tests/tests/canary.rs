@@ -125,6 +125,10 @@ fn frames(token: &str) -> Vec<Message> {
         json!({ "id": 6, "join": { "room": "den", "token": token } }).to_string(),
         json!({ "id": 7, "history": { "room": "den", "from": "beginning" } }).to_string(),
         publish.to_string(),
+        json!({ "id": 8, "hello": token }).to_string(),
+        json!({ "id": 9, "hello": [token] }).to_string(),
+        json!(token).to_string(),
+        json!([token]).to_string(),
         cut,
     ];
     texts.into_iter().map(Message::text).collect()
