@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "allowed in tests; clippy knows only functions with #[test] as such")]
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use chaos_tests::cluster::Cluster;
 use chaos_tests::probe::Http;
@@ -16,6 +17,19 @@ async fn scrape(cluster: &Cluster) -> String {
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     response.text().await.unwrap()
+}
+
+/// The same of a node that owns all it holds. One that was just started may know so before it serves them all.
+async fn scrape_of_an_owner(cluster: &Cluster) -> String {
+    let patience = Instant::now() + Duration::from_secs(20);
+    loop {
+        let text = scrape(cluster).await;
+        if value(&text, "roomkeeper_shards_owned") == value(&text, "roomkeeper_shards_held") {
+            return text;
+        }
+        assert!(Instant::now() < patience, "{text}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The value of a sample.
@@ -34,7 +48,7 @@ fn names(text: &str) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scrape_of_a_node_has_every_documented_metric_and_follows_what_happens() {
     let cluster = Cluster::start(1).await.unwrap();
-    let before = scrape(&cluster).await;
+    let before = scrape_of_an_owner(&cluster).await;
     let shown: BTreeSet<String> = before
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())

@@ -6,8 +6,8 @@ mod common;
 use common::*;
 use roomkeeper_protocol::{
     Codec, Command, CommitOk, Error, ErrorCode, Frame, From, HelloOk, HistoryOk, HoldOk, Isolation, Join,
-    JoinOk, NewMessage, PresenceOk, PresencePush, Publish, Push, Reply, Request, RoomRef, encode_error_json,
-    encode_redirect_json, encode_reply_json, encode_room_json,
+    JoinOk, Limits, NewMessage, PresenceOk, PresencePush, Publish, Push, Reply, Request, RoomRef,
+    encode_error_json, encode_redirect_json, encode_reply_json, encode_room_json,
 };
 use roomkeeper_types::{Offset, Timestamp};
 
@@ -262,5 +262,25 @@ fn small_requests_have_the_contracts_shape() {
     ];
     for (command, json) in small_commands().into_iter().zip(expected) {
         request_is(command, &json);
+    }
+}
+
+/// It may be logged where errors are.
+#[test]
+fn error_about_a_hello_does_not_repeat_its_token() {
+    let limits = Limits::default();
+    for text in [
+        r#"{"id": 1, "hello": {"token": ["canary"]}}"#,
+        r#"{"id": 1, "hello": {"token": {"a": "canary"}}}"#,
+        r#"{"id": 1, "hello": {"token": "canary", "device": 7}}"#,
+        r#"{"id": 1, "hello": {"token": "canary", "token": "canary"}}"#,
+        r#"{"id": 1, "hello": "canary"}"#,
+        r#"{"id": 1, "hello": ["canary"]}"#,
+        r#"{"id": 1, "hello": {"token": "canary"#,
+        r#""canary""#,
+        r#"["canary"]"#,
+    ] {
+        let refused = Codec::Json.decode_request(&Frame::Text(text.into()), &limits).unwrap_err();
+        assert!(!refused.error.message.contains("canary"), "{text}: {}", refused.error.message);
     }
 }

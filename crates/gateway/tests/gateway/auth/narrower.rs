@@ -149,10 +149,10 @@ async fn stream_of_messages_ends_before_the_reply_to_the_token_that_forbids_it()
         let speaker = tokio::spawn(async move {
             loop {
                 speaking.append(shard, "chat", json!("not for ann"));
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
-        ann.messages_at_least(100).await;
+        ann.messages_at_least(20).await;
         ann.ok("hello", json!({ "token": narrower() })).await;
         ann.so_far();
         if way.path == "/v1/ws" {
@@ -168,6 +168,30 @@ async fn stream_of_messages_ends_before_the_reply_to_the_token_that_forbids_it()
             assert_eq!((pushes.len(), ended.0), (0, Some(4501)), "{way:?}");
         }
         speaker.abort();
+    }
+}
+
+/// The room's lane, which is to let go of the room, waits for the outcome of a command.
+#[tokio::test]
+async fn room_ends_at_once_also_where_its_commands_are_held_up() {
+    let (cluster, owner, other) = nodes().await;
+    let shard = cluster.shard_of("chat");
+    for way in Way::sessions().filter(|way| !way.far) {
+        let mut ann = way.open((&owner, &other), &master("ann")).await;
+        ann.ok("join", json!({ "room": "chat" })).await;
+        cluster.append(shard, "chat", json!("for ann"));
+        ann.messages(1).await;
+        cluster.set_log(shard, Log::Stalls);
+        let before = cluster.submissions(shard);
+        let consumer = format!("c{}", way.proto);
+        let commit = ann.send("commit", json!({ "room": "chat", "consumer": consumer, "offset": 1 })).await;
+        cluster.submitted(shard, before + 1).await;
+        ann.ok("hello", json!({ "token": narrower() })).await;
+        cluster.append(shard, "chat", json!("not for ann"));
+        assert!(ann.is_quiet_for(QUIET).await, "{way:?}");
+        cluster.set_log(shard, Log::Works);
+        assert_eq!(ann.reply().await["id"], commit, "{way:?}");
+        assert_eq!(ann.push().await.unwrap()["moved"]["room"], "chat", "{way:?}");
     }
 }
 

@@ -15,6 +15,9 @@ use serde_json::value::RawValue;
 use crate::Error;
 use crate::codec::excerpt;
 
+/// The one field whose value no error repeats.
+const SECRET: &str = "token";
+
 /// Calls back for each entry of an object, in order. What the callback refuses ends the scan.
 struct Entries<F>(F);
 
@@ -101,9 +104,18 @@ pub(super) fn entries<'a>(
     text: &'a str,
     each: impl FnMut(&str, &'a RawValue) -> Result<(), String>,
 ) -> Result<(), serde_json::Error> {
+    refuse_text(text)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Entries(each).deserialize(&mut deserializer)?;
     deserializer.end()
+}
+
+/// A text in the place of an object: serde_json would repeat all of it, and it may be a token.
+fn refuse_text(text: &str) -> Result<(), serde_json::Error> {
+    match text.trim_start().starts_with('"') {
+        true => Err(serde_json::Error::custom("it is a text")),
+        false => Ok(()),
+    }
 }
 
 /// The fields of these names of the object that is `raw`; `what` names it in errors.
@@ -112,8 +124,8 @@ pub(super) fn fields<'a, const N: usize>(
     what: &str,
     names: [&'static str; N],
 ) -> Result<[Field<'a>; N], Error> {
-    Wanted(names)
-        .deserialize(&mut serde_json::Deserializer::from_str(raw.get()))
+    refuse_text(raw.get())
+        .and_then(|()| Wanted(names).deserialize(&mut serde_json::Deserializer::from_str(raw.get())))
         .map_err(|error| Error::bad_request(format!("{what}: expected an object: {error}")))
 }
 
@@ -139,6 +151,8 @@ impl<'a> Field<'a> {
     pub(super) fn wrong(self, expected: &str) -> Error {
         let got = match self.given() {
             None => "nothing".to_owned(),
+            // Whatever it is, it is not to be shown around.
+            Some(_) if self.name == SECRET => "something else".to_owned(),
             Some(raw) => excerpt(raw.get()),
         };
         Error::bad_request(format!("{}: expected {expected}, got {got}", self.name))
