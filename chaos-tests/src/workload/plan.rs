@@ -108,14 +108,14 @@ impl Plan {
             (counts::COMMITS, 20),
             (counts::REDELIVERED, 1),
             (counts::CREDIT_SPENT, 1),
-            (counts::HOLDS_CONFIRMED, 5),
-            (counts::HOLDS_ROLLED_BACK, 3),
-            (counts::HOLDS_EXPIRED, 2),
+            (counts::HOLDS_CONFIRMED, 3),
+            (counts::HOLDS_ROLLED_BACK, 2),
+            (counts::HOLDS_EXPIRED, 1),
             (counts::HELD_TOLD, 10),
             (counts::CONDITIONAL, 1),
             (counts::CONFLICTS, 1),
         ];
-        let members: &[(&str, u64)] = &[(counts::PRESENCE_JOINS, 5), (counts::PRESENCE_LEAVES, 3)];
+        let members: &[(&str, u64)] = &[(counts::PRESENCE_JOINS, 3), (counts::PRESENCE_LEAVES, 1)];
         let guests: &[(&str, u64)] =
             &[(counts::REFUSED_GUESTS, 10), (counts::TOLD_GUESTS, 10), (counts::TOKENS_RUN_OUT, 1)];
         let gates = |wanted: bool, gates: &[(&str, u64)]| -> Vec<Gate> {
