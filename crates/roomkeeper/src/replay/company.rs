@@ -20,6 +20,8 @@ use super::nicks::Nicks;
 
 /// Between two questions who is there.
 const RETRY: Duration = Duration::from_millis(100);
+/// A room's new owner does not say for 8 s who is there: whoever was may still be coming back.
+const SETTLING_MAX: Duration = Duration::from_secs(15);
 /// A room with more members names nobody in its pushes.
 const NAMED_MAX: usize = 100;
 
@@ -80,11 +82,10 @@ impl Company {
     ) -> Result<Members, Error> {
         let reader = BTreeSet::from([self.user().await?]);
         let expected: BTreeSet<UserId> = speakers.union(&reader).cloned().collect();
-        let end = Instant::now() + patience;
-        let present = self.become_these(&expected, end).await?;
-        let (told, told_well) = self.is_told_of(&expected, end).await;
+        let present = self.become_these(&expected, patience).await?;
+        let (told, told_well) = self.is_told_of(&expected, Instant::now() + patience).await;
         drop(nicks);
-        let left = self.become_these(&reader, Instant::now() + patience).await?;
+        let left = self.become_these(&reader, patience).await?;
         self.task.abort();
         let mut members = compared(&expected, &present);
         members.told = told;
@@ -102,17 +103,25 @@ impl Company {
         Ok(self.room.connect().await?.user)
     }
 
-    /// Who is there, once that is `expected`, or at `end`.
+    /// Who is there, once that is `expected`, or `patience` after the first answer.
     async fn become_these(
         &self,
         expected: &BTreeSet<UserId>,
-        end: Instant,
+        patience: Duration,
     ) -> Result<BTreeSet<UserId>, Error> {
+        let settled = Instant::now() + SETTLING_MAX;
+        let mut end = None;
         loop {
-            let members = self.room.presence().await?;
-            let present: BTreeSet<UserId> = members.into_iter().map(|member| member.user).collect();
-            if present == *expected || Instant::now() >= end {
-                return Ok(present);
+            match self.room.presence().await {
+                Ok(members) => {
+                    let present: BTreeSet<UserId> = members.into_iter().map(|member| member.user).collect();
+                    let end = *end.get_or_insert_with(|| Instant::now() + patience);
+                    if present == *expected || Instant::now() >= end {
+                        return Ok(present);
+                    }
+                }
+                Err(error) if error.is_retryable() && Instant::now() < settled => {}
+                Err(error) => return Err(error),
             }
             sleep(RETRY).await;
         }
