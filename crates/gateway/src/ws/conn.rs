@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use roomkeeper_auth::{Action, Identity};
-use roomkeeper_protocol::{
-    CloseCode, Codec, Command, CommandId, CommandKind, Error, ErrorCode, Hello, HelloOk, Push, Reply, Seen,
-};
-use roomkeeper_types::{ConsumerId, RoomName, UserId};
+use roomkeeper_protocol::{CloseCode, Codec, Command, CommandId, Error, Hello, HelloOk, Push, Reply, Seen};
+use roomkeeper_types::{RoomName, UserId};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::credit::Grant;
+use super::patience::{HEARTBEAT_MS, Patience};
 use super::subscription::Subscription;
 use crate::edge::Edge;
 use crate::hub::Ready;
@@ -32,33 +31,6 @@ const READ_UNITS: u32 = 64;
 
 /// Longest time between two looks at whether a token has run out.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-
-/// Shortest and longest time between a client's heartbeats, milliseconds.
-const HEARTBEAT_MS: [u32; 2] = [3_500, 7_000];
-
-/// The next heartbeat of a client is overdue after so long.
-const BEAT_OVERDUE: Duration = Duration::from_millis(HEARTBEAT_MS[1] as u64 + 250);
-
-/// How long a client may be silent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Patience {
-    /// Then it is pinged.
-    pub(crate) quiet: Duration,
-    /// And given up after so long again.
-    pub(crate) answer: Duration,
-}
-
-impl Patience {
-    /// With a client that sends heartbeats, or does not. Whoever does needs no ping before the next one is overdue, and
-    /// is then as silent as others that are given up; an interval that is shorter than heartbeats holds for all.
-    fn with(interval: Duration, beats: bool) -> Self {
-        let shortest = Duration::from_millis(HEARTBEAT_MS[0].into());
-        if beats && (shortest..BEAT_OVERDUE).contains(&interval) {
-            return Self { quiet: BEAT_OVERDUE, answer: interval / 2 };
-        }
-        Self { quiet: interval, answer: interval }
-    }
-}
 
 /// Something for the socket's writer. Small, as a queue of them allocates them by the block.
 pub(crate) enum Outgoing {
@@ -385,94 +357,4 @@ pub(crate) fn units(frame_bytes: usize, reads: bool) -> u32 {
     let bytes = u32::try_from(frame_bytes / UNIT_BYTES).unwrap_or(UNITS_MAX);
     let units = 1 + bytes + if reads { READ_UNITS } else { 0 };
     units.min(UNITS_MAX)
-}
-
-/// The duty to answer one command once. Dropped unanswered it answers `unavailable`, so that whatever
-/// happens to a command its client hears of it.
-pub(crate) struct Ticket {
-    id: CommandId,
-    /// Which command; `None`: the frame was none.
-    kind: Option<CommandKind>,
-    taken: Instant,
-    conn: Arc<Conn>,
-    permit: Option<OwnedSemaphorePermit>,
-    answered: bool,
-    /// Whose cursor a commit moves, and in which room: what it comes to is credit.
-    commits: Option<(RoomName, ConsumerId)>,
-}
-
-impl Ticket {
-    pub(crate) fn new(
-        id: CommandId,
-        (kind, taken): (Option<CommandKind>, Instant),
-        conn: Arc<Conn>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        Self { id, kind, taken, conn, permit, answered: false, commits: None }
-    }
-
-    /// The command moves a cursor, by which the client's credit goes.
-    pub(crate) fn note_commit(&mut self, room: RoomName, consumer: ConsumerId) {
-        self.commits = Some((room, consumer));
-    }
-
-    pub(crate) fn answer(mut self, result: Result<Reply, Error>) {
-        self.send(result);
-    }
-
-    fn send(&mut self, result: Result<Reply, Error>) {
-        self.answered = true;
-        let metrics = &self.conn.edge.metrics;
-        let asked = self.kind.map_or(Asked::Unreadable, Asked::Command);
-        metrics.answered(asked, result.as_ref().err());
-        if self.kind == Some(CommandKind::Publish) {
-            metrics.publish_duration.observe(self.taken.elapsed());
-        }
-        if self.id == 0 && result.is_ok() {
-            // A heartbeat in its short form, which wants no reply.
-            if let Some(permit) = self.permit.take() {
-                self.conn.send(Outgoing::Done(permit));
-            }
-            return;
-        }
-        let granted = match (self.commits.take(), &result) {
-            (Some((room, consumer)), Ok(Reply::Commit(ok))) => {
-                Some(Outgoing::Grant(room, Grant::Committed(consumer, ok.committed)))
-            }
-            _ => None,
-        };
-        self.conn.send(Outgoing::Reply(self.id, Box::new(result), self.permit.take()));
-        // Behind the reply, as are the messages that it lets through.
-        if let Some(granted) = granted {
-            self.conn.send(granted);
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.send(Err(Error::new(ErrorCode::Unavailable, "the command was given up; send it again")));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn client_that_sends_heartbeats_is_asked_when_one_is_overdue_and_given_up_in_ten_seconds() {
-        let (default, short, long) =
-            (Duration::from_secs(4), Duration::from_millis(200), Duration::from_secs(60));
-        for interval in [default, short, long] {
-            assert_eq!(Patience::with(interval, false), Patience { quiet: interval, answer: interval });
-        }
-        let Patience { quiet, answer } = Patience::with(default, true);
-        assert!(quiet > Duration::from_millis(HEARTBEAT_MS[1].into()), "{quiet:?}");
-        assert!(quiet + answer < Duration::from_secs(10), "{quiet:?} {answer:?}");
-        for interval in [short, long] {
-            assert_eq!(Patience::with(interval, true), Patience::with(interval, false));
-        }
-    }
 }

@@ -11,9 +11,10 @@ use roomkeeper_types::RoomName;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::conn::{Conn, Outgoing, Ticket};
+use super::conn::{Conn, Outgoing};
 use super::inbox::{Inbox, Input};
 use super::lane::{Flow, Lane};
+use super::ticket::Ticket;
 use crate::local::LocalRoom;
 use crate::metrics::Limit;
 use crate::relay::{Upstreams, list_rooms};

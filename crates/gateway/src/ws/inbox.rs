@@ -10,7 +10,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::conn::{Conn, Outgoing, Ticket, units};
+use super::conn::{Conn, Outgoing, units};
+use super::ticket::Ticket;
 
 /// The reading half of a socket.
 pub(crate) struct Inbox<S> {

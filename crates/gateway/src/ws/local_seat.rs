@@ -7,11 +7,12 @@ use roomkeeper_protocol::{Command, Error, ErrorCode, Isolation, Join, JoinOk, Pu
 use roomkeeper_room::read::RoomInfo;
 use roomkeeper_types::LifeId;
 
-use super::conn::{Conn, Outgoing, Ticket};
+use super::conn::{Conn, Outgoing};
 use super::credit::Credit;
 use super::events::Events;
 use super::source::Source;
 use super::subscription::{Handed, Subscription};
+use super::ticket::Ticket;
 use super::window::Answer;
 use crate::clock::now;
 use crate::failure;

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use roomkeeper_protocol::{Error, ErrorCode, Publish, Reply};
 use tokio::sync::Notify;
 
-use super::conn::Ticket;
+use super::ticket::Ticket;
 use crate::failure;
 
 /// The publishes of one socket to one room that are under way. Bounded by the socket's units.

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
-use super::conn::{Conn, Outgoing, Patience};
+use super::conn::{Conn, Outgoing};
+use super::patience::Patience;
 use super::subscription::{Subscription, Turn};
 use crate::clock;
 use crate::hub::{SubscriptionId, to_message};

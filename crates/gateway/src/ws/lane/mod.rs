@@ -22,11 +22,12 @@ use roomkeeper_types::{LifeId, RoomName};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::conn::{Conn, Outgoing, Ticket};
+use super::conn::{Conn, Outgoing};
 use super::credit::Grant;
 use super::local_seat::LocalSeat;
 use super::seat::Seat;
 use super::subscription::Handed;
+use super::ticket::Ticket;
 use super::window::{Answer, Window};
 use crate::failure;
 use crate::limits::{Exceeded, Publisher};
