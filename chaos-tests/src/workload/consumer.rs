@@ -119,13 +119,13 @@ impl Consumer {
                 None => {}
             }
         }
-        // Killed, now and then with a commit on its way.
-        if self.rng.random_bool(0.5)
-            && let Ok(Some(told)) = timeout(PAUSE, subscription.next()).await
-        {
+        // Killed with a batch in hand, and now and then with the commit of it on its way.
+        if let Ok(Some(told)) = timeout(PAUSE, subscription.next()).await {
             match told {
                 Ok(told) => {
-                    if let Some(last) = self.note(sub, told) {
+                    if let Some(last) = self.note(sub, told)
+                        && self.rng.random_bool(0.5)
+                    {
                         self.commit_and_die(sub, &subscription, last).await;
                     }
                 }
