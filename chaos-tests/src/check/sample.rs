@@ -126,18 +126,22 @@ impl Story {
     }
 
     fn invoke(&mut self, room: RoomName, writer: u32, attempt: u32, numbers: &[u8]) -> Id {
+        self.invoke_expecting(room, writer, attempt, None, numbers)
+    }
+
+    fn invoke_expecting(
+        &mut self,
+        room: RoomName,
+        writer: u32,
+        attempt: u32,
+        expect: Option<Offset>,
+        numbers: &[u8],
+    ) -> Id {
         let op = self.id();
         let content = |n: &u8| Content { id: MessageId([*n; 16]), hash: u64::from(*n) };
         let messages = numbers.iter().map(content).collect();
-        self.note(Event::SendInvoke(SendInvoke {
-            op,
-            writer,
-            room,
-            attempt,
-            through: None,
-            expect: None,
-            messages,
-        }));
+        let through = None;
+        self.note(Event::SendInvoke(SendInvoke { op, writer, room, attempt, through, expect, messages }));
         op
     }
 

@@ -46,11 +46,7 @@ enum Ended {
 
 impl Consumer {
     pub(super) fn new(recorder: Recorder, client: Client, room: RoomName, rng: StdRng) -> Self {
-        let name = match "worker".parse() {
-            Ok(name) => name,
-            Err(error) => panic!("the consumer's name: {error}"),
-        };
-        Self { recorder, client, room, name, rng }
+        Self { recorder, client, room, name: name(), rng }
     }
 
     /// Runs one process after the other until one has committed all there is.
@@ -216,6 +212,14 @@ impl Consumer {
     }
 }
 
+/// What all consumers are called: there is one in a room.
+fn name() -> ConsumerId {
+    match "worker".parse() {
+        Ok(name) => name,
+        Err(error) => panic!("the consumer's name: {error}"),
+    }
+}
+
 /// Notes where the consumers' cursors are in the end.
 pub(super) async fn note_cursors(
     recorder: &Recorder,
@@ -223,10 +227,7 @@ pub(super) async fn note_cursors(
     rooms: &[RoomName],
 ) -> Result<(), Error> {
     for room in rooms {
-        let consumer: ConsumerId = match "worker".parse() {
-            Ok(name) => name,
-            Err(error) => panic!("the consumer's name: {error}"),
-        };
+        let consumer = name();
         let committed = client.room(room.clone()).cursor(consumer.clone()).await?;
         recorder.record(Event::FinalCursor { room: room.clone(), consumer, committed });
     }

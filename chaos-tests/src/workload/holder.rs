@@ -70,8 +70,8 @@ impl Holder {
                     self.open().await;
                 }
                 0..4 => self.leave_alone().await,
-                4..7 => self.confirm().await,
-                _ => self.roll_back().await,
+                4..7 => self.settle(Word::Confirm).await,
+                _ => self.settle(Word::Rollback).await,
             }
             self.look_for_those_alone(Instant::now()).await;
             sleep(Duration::from_millis(self.rng.random_range(PAUSE_MS))).await;
@@ -115,28 +115,15 @@ impl Holder {
         }
     }
 
-    async fn confirm(&mut self) {
+    /// Holds messages and gives the word; then now and then once more, and what can no longer be.
+    async fn settle(&mut self, word: Word) {
         let (held, taken) = self.hold(LONG).await;
         self.think().await;
-        let known = self.say(&held, Word::Confirm).await;
-        // Once more, and what can no longer be.
+        let known = self.say(&held, word).await;
         if known && self.rng.random_bool(0.3) {
-            self.say(&held, Word::Confirm).await;
-            self.say(&held, Word::Rollback).await;
-        }
-        // What was not known to be taken may be taken late.
-        if !known || !taken {
-            self.leave(&held, false);
-        }
-    }
-
-    async fn roll_back(&mut self) {
-        let (held, taken) = self.hold(LONG).await;
-        self.think().await;
-        let known = self.say(&held, Word::Rollback).await;
-        if known && self.rng.random_bool(0.3) {
-            self.say(&held, Word::Rollback).await;
-            self.say(&held, Word::Confirm).await;
+            let too_late = if word == Word::Confirm { Word::Rollback } else { Word::Confirm };
+            self.say(&held, word).await;
+            self.say(&held, too_late).await;
         }
         // What was not known to be taken may be taken late.
         if !known || !taken {

@@ -7,7 +7,7 @@ use roomkeeper_types::{ConsumerId, Epoch, MessageId, NodeId, Offset};
 use super::{Story, offsets, room};
 use crate::history::access::{GuestAsked, GuestEnd, GuestIn, GuestTold};
 use crate::history::cursors::{CommitInvoke, Following};
-use crate::history::event::{Content, Event, Id, Place, SendInvoke};
+use crate::history::event::{Content, Event, Id, Place};
 use crate::history::holds::{HoldInvoke, HoldOk, SettleInvoke, Word};
 use crate::history::presence::{Company, MemberJoin};
 
@@ -26,18 +26,7 @@ fn names(names: &str) -> Vec<String> {
 impl Story {
     /// A publish that must get that offset.
     pub(crate) fn send_expecting(&mut self, writer: u32, expect: u64, numbers: &[u8]) -> Id {
-        let (op, attempt, expect) = (self.id(), 1, Some(Offset(expect)));
-        let (room, messages) = (room(), contents(numbers));
-        self.note(Event::SendInvoke(SendInvoke {
-            op,
-            writer,
-            room,
-            attempt,
-            through: None,
-            expect,
-            messages,
-        }));
-        op
+        self.invoke_expecting(room(), writer, 1, Some(Offset(expect)), numbers)
     }
 
     pub(crate) fn conflict(&mut self, op: Id) {
